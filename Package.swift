@@ -1,0 +1,56 @@
+// swift-tools-version: 6.2
+import PackageDescription
+
+let strict: [SwiftSetting] = [
+  .enableUpcomingFeature("ExistentialAny"),
+  .enableUpcomingFeature("InternalImportsByDefault"),
+  .enableUpcomingFeature("MemberImportVisibility"),
+]
+
+let argumentParser = Target.Dependency.product(name: "ArgumentParser", package: "swift-argument-parser")
+let crypto = Target.Dependency.product(name: "Crypto", package: "swift-crypto")
+let systemPackage = Target.Dependency.product(name: "SystemPackage", package: "swift-system")
+
+let package = Package(
+  name: "expomerge",
+  products: [.executable(name: "expomerge", targets: ["expomerge"])],
+  dependencies: [
+    .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.0"),
+    .package(url: "https://github.com/apple/swift-crypto", from: "4.5.0"),
+    .package(url: "https://github.com/apple/swift-system", from: "1.8.0"),
+  ],
+  targets: [
+    // Each target is one sentence; arrows point downwards only (docs/architecture.md).
+    .executableTarget(
+      name: "expomerge",
+      dependencies: ["Coordinator", "SampleModels", argumentParser, systemPackage], swiftSettings: strict),
+    .target(
+      name: "SampleModels", dependencies: ["Checkpoint", "Planning", "FileIO", systemPackage],
+      swiftSettings: strict),
+    .target(
+      name: "Coordinator", dependencies: ["Worker", "Planning", crypto, systemPackage], swiftSettings: strict),
+    .target(
+      name: "Worker", dependencies: ["Planning", "Kernels", "FileIO", systemPackage], swiftSettings: strict),
+    .target(name: "Planning", dependencies: ["Checkpoint", "Digests"], swiftSettings: strict),
+    .target(
+      name: "Checkpoint", dependencies: ["Diagnostics", "FileIO", systemPackage], swiftSettings: strict),
+    .target(name: "Kernels", dependencies: ["CKernels"], swiftSettings: strict),
+    .target(name: "Digests", dependencies: ["CXXHash"], swiftSettings: strict),
+    .target(name: "FileIO", dependencies: ["Diagnostics", "CLinux", systemPackage], swiftSettings: strict),
+    .target(name: "Diagnostics", swiftSettings: strict),
+    // Optimised in debug builds too: an unoptimised loop is not the loop that is tested.
+    .target(name: "CKernels", cSettings: [.unsafeFlags(["-O3"])]),
+    .target(name: "CLinux"),
+    .systemLibrary(name: "CXXHash", providers: [.apt(["libxxhash-dev"])]),
+
+    .testTarget(name: "KernelsTests", dependencies: ["Kernels", "Digests"], resources: [.copy("Fixtures")]),
+    .testTarget(
+      name: "CheckpointTests", dependencies: ["Checkpoint", systemPackage], resources: [.copy("Fixtures")]),
+    .testTarget(name: "FileIOTests", dependencies: ["FileIO", "Kernels", systemPackage]),
+    .testTarget(name: "PlanningTests", dependencies: ["Planning"]),
+    .testTarget(
+      name: "MergeTests", dependencies: ["Coordinator", "SampleModels", "Checkpoint", systemPackage]),
+    .testTarget(name: "CommandTests", dependencies: ["expomerge", systemPackage]),
+  ],
+  swiftLanguageModes: [.v6]
+)

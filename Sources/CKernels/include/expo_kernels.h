@@ -1,0 +1,78 @@
+// The arithmetic of a merge: out = aligned + alpha * (aligned - sft), element by element.
+//
+// One source (kernels_impl.h) is compiled once per CPU level; every level gives the same bits.
+// All buffers are little endian and may have any alignment.
+#ifndef EXPO_KERNELS_H
+#define EXPO_KERNELS_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+typedef enum {
+  EXPO_F64 = 0,
+  EXPO_F32 = 1,
+  EXPO_F16 = 2,
+  EXPO_BF16 = 3,
+  EXPO_F8_E4M3 = 4,
+  EXPO_F8_E5M2 = 5,
+  EXPO_F8_E4M3FNUZ = 6,
+  EXPO_F8_E5M2FNUZ = 7,
+} expo_dtype;
+
+typedef enum {
+  /// d, p and r each rounded to f32 (f64 where an input is F64), then once to the output dtype.
+  EXPO_ARITHMETIC_FLOAT32 = 0,
+  /// d, p and r each rounded to the dtype of the inputs, which must be one of F64, F32, F16, BF16.
+  EXPO_ARITHMETIC_REFERENCE = 1,
+  /// r = aligned: a change of dtype. `sft` is not read and no sums are made.
+  EXPO_ARITHMETIC_CONVERT = 2,
+} expo_arithmetic;
+
+/// Element i of a run adds to lane i % EXPO_LANES, so that the order of the additions does not
+/// depend on the width of a vector register.
+#define EXPO_LANES 8
+
+/// Sums over one run of elements. Elements where an input or the difference is not finite are counted, not summed.
+typedef struct {
+  double delta_squared[EXPO_LANES];
+  double aligned_squared[EXPO_LANES];
+  double sft_squared[EXPO_LANES];
+  double dot[EXPO_LANES];
+  double largest_delta;
+  uint64_t elements;
+  uint64_t unchanged;
+  uint64_t nonfinite_inputs;
+  uint64_t nonfinite_outputs;
+  uint64_t overflows;
+} expo_sums;
+
+typedef struct {
+  expo_dtype aligned;
+  expo_dtype sft;
+  expo_dtype output;
+  expo_arithmetic arithmetic;
+  double alpha;
+} expo_operation;
+
+typedef enum {
+  EXPO_LEVEL_PORTABLE = 0, // x86-64 (SSE2), or NEON on arm64
+  EXPO_LEVEL_V3 = 1,       // x86-64-v3: AVX2, F16C
+  EXPO_LEVEL_V4 = 2,       // x86-64-v4: AVX-512
+} expo_level;
+
+/// Whether this CPU can run the level.
+int expo_level_available(expo_level level);
+
+/// Computes `count` elements and adds to `sums`. Every run but the last of a tensor should be a multiple of
+/// EXPO_LANES elements, or the sums (never the output) depend on where the runs were cut.
+///
+/// Returns 0; or 1 when a page of an input could not be read (a mapped file that was truncated), in which
+/// case `output` holds rubbish and `sums` must be thrown away.
+int expo_extrapolate(expo_level level, const expo_operation *operation, const void *aligned, const void *sft,
+                     void *output, size_t count, expo_sums *sums);
+
+/// Copies `bytes` bytes and, when `sft` is not NULL, adds the number of bytes in which the two inputs differ to
+/// `differing`. Returns as `expo_extrapolate`.
+int expo_copy(const void *aligned, const void *sft, void *output, size_t bytes, uint64_t *differing);
+
+#endif

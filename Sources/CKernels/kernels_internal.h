@@ -1,0 +1,27 @@
+// What the levels share.
+#ifndef EXPO_KERNELS_INTERNAL_H
+#define EXPO_KERNELS_INTERNAL_H
+
+#include "expo_kernels.h"
+
+/// Bytes of one element.
+size_t expo_size(expo_dtype dtype);
+
+double expo_largest_finite(expo_dtype dtype);
+
+/// The magnitude above which a format without infinity has been saturated; infinity for the others.
+double expo_saturates_above(expo_dtype dtype);
+
+/// Whether element `index` of an output is neither infinite nor NaN.
+int expo_is_finite(expo_dtype dtype, const void *output, size_t index);
+
+typedef void expo_run_function(const expo_operation *operation, const uint8_t *aligned, const uint8_t *sft,
+                               uint8_t *output, size_t count, expo_sums *sums);
+
+expo_run_function expo_run_portable;
+#if defined(__x86_64__)
+expo_run_function expo_run_v3;
+expo_run_function expo_run_v4;
+#endif
+
+#endif

@@ -1,0 +1,10 @@
+#if defined(__x86_64__)
+#include <math.h>
+#include <string.h>
+#pragma clang attribute push(__attribute__((target("arch=x86-64-v4"), min_vector_width(512))), apply_to = function)
+#define EXPO_HAS_F16C 1
+#define EXPO_NAME(x) x##_v4
+#define EXPO_WIDTH 16
+#include "kernels_impl.h"
+#pragma clang attribute pop
+#endif

@@ -1,0 +1,22 @@
+// System calls and constants of Linux that Swift's Glibc module leaves out.
+#ifndef LINUX_CALLS_H
+#define LINUX_CALLS_H
+
+#include <stdint.h>
+
+/// sync_file_range(2) with SYNC_FILE_RANGE_WRITE: starts write-back of a range and does not wait.
+int linux_start_writeback(int descriptor, int64_t offset, int64_t count);
+
+/// fallocate(2): 0, or -1 and errno.
+int linux_fallocate(int descriptor, int mode, int64_t offset, int64_t count);
+
+/// statfs(2): 0, or -1 and errno.
+int linux_statfs(const char *path, uint32_t *type, uint64_t *available_blocks, uint64_t *block_size);
+
+/// fcntl(2) with F_OFD_SETLK, an exclusive lock on the whole file: 0, or -1 and errno.
+int linux_lock(int descriptor);
+
+/// renameat2(2) with RENAME_EXCHANGE: the two names change places at once. 0, or -1 and errno.
+int linux_exchange(const char *one, const char *other);
+
+#endif

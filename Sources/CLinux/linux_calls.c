@@ -1,0 +1,37 @@
+#define _GNU_SOURCE
+#include "linux_calls.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/vfs.h>
+#include <unistd.h>
+
+int linux_start_writeback(int descriptor, int64_t offset, int64_t count) {
+  return sync_file_range(descriptor, offset, count, SYNC_FILE_RANGE_WRITE);
+}
+
+int linux_fallocate(int descriptor, int mode, int64_t offset, int64_t count) {
+  return fallocate(descriptor, mode, offset, count);
+}
+
+int linux_statfs(const char *path, uint32_t *type, uint64_t *available_blocks, uint64_t *block_size) {
+  struct statfs info;
+  if (statfs(path, &info) != 0) return -1;
+  *type = (uint32_t)info.f_type;
+  *available_blocks = info.f_bavail;
+  *block_size = (uint64_t)info.f_bsize;
+  return 0;
+}
+
+int linux_lock(int descriptor) {
+  struct flock lock;
+  memset(&lock, 0, sizeof lock);
+  lock.l_type = F_WRLCK;
+  lock.l_whence = SEEK_SET;
+  return fcntl(descriptor, F_OFD_SETLK, &lock);
+}
+
+int linux_exchange(const char *one, const char *other) {
+  return renameat2(AT_FDCWD, one, AT_FDCWD, other, RENAME_EXCHANGE);
+}

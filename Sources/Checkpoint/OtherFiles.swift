@@ -1,0 +1,55 @@
+import Diagnostics
+import FileIO
+import SystemPackage
+
+/// The files of a checkpoint folder that are not weights, sorted into those that a merged model needs and the rest.
+enum OtherFiles {
+  struct Listing {
+    var companions: [Checkpoint.OtherFile] = []
+    var skipped: [Checkpoint.OtherFile] = []
+  }
+
+  /// Bytes; larger files are taken for weights or data in disguise.
+  static let sizeLimit = 64 << 20
+
+  static func list(in folder: FilePath) throws(Failure) -> Listing {
+    var listing = Listing()
+    try list(folder, prefix: "", depth: 0, into: &listing)
+    return listing
+  }
+
+  private static func list(
+    _ folder: FilePath, prefix: String, depth: Int, into listing: inout Listing
+  ) throws(Failure) {
+    for name in try Directories.live.names(in: folder) {
+      let path = folder.appending(name)
+      let relative = prefix + name
+      switch try Directories.live.kind(of: path) {
+      case .directory where !ignoredFolders.contains(name) && depth < 8:
+        // A linked folder could lead anywhere, also back here.
+        let isLink = try Directories.live.isSymbolicLink(path)
+        if !isLink { try list(path, prefix: relative + "/", depth: depth + 1, into: &listing) }
+      case .file(let size) where !isWeightFile(name) && !(depth == 0 && replaced.contains(name)):
+        let file = Checkpoint.OtherFile(path: relative, size: size)
+        if size > sizeLimit { listing.skipped.append(file) } else { listing.companions.append(file) }
+      default:
+        continue
+      }
+    }
+  }
+
+  /// Also what expomerge itself writes beside them, which would be wrong for another model.
+  private static let replaced: Set<String> = ["README.md", "expomerge.json", "SHA256SUMS", "report.html"]
+  private static let ignoredFolders: Set<String> = [".git", ".cache", ".expomerge"]
+
+  private static func isWeightFile(_ name: String) -> Bool {
+    let lower = name.lowercased()
+    return weightEndings.contains { lower.hasSuffix($0) }
+  }
+
+  /// Weights in any format, their indices, and the states of optimisers and schedulers.
+  private static let weightEndings = [
+    ".safetensors", ".bin", ".pt", ".pth", ".ckpt", ".gguf", ".msgpack", ".h5", ".onnx", ".onnx_data",
+    ".safetensors.index.json", ".bin.index.json", ".h5.index.json", ".msgpack.index.json",
+  ]
+}

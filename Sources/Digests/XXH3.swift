@@ -1,0 +1,75 @@
+import CXXHash
+
+/// A 128-bit XXH3 digest, as `xxhsum -H2` prints it.
+public struct Digest128: Sendable, Hashable {
+  public let high: UInt64
+  public let low: UInt64
+
+  public init(high: UInt64, low: UInt64) {
+    self.high = high
+    self.low = low
+  }
+
+  init(_ hash: XXH128_hash_t) {
+    self.init(high: hash.high64, low: hash.low64)
+  }
+}
+
+extension Digest128: LosslessStringConvertible, Codable {
+  /// 32 lower-case hexadecimal digits, the high half first.
+  public var description: String { Self.hex(high) + Self.hex(low) }
+
+  public init?(_ description: String) {
+    guard description.utf8.count == 32,
+      description.utf8.allSatisfy({ (48...57).contains($0) || (97...102).contains($0) }),
+      let high = UInt64(description.prefix(16), radix: 16), let low = UInt64(description.suffix(16), radix: 16)
+    else { return nil }
+    self.init(high: high, low: low)
+  }
+
+  private static func hex(_ word: UInt64) -> String {
+    let digits = String(word, radix: 16)
+    return String(repeating: "0", count: 16 - digits.count) + digits
+  }
+
+  public init(from decoder: any Decoder) throws {
+    let container = try decoder.singleValueContainer()
+    guard let digest = try Self(container.decode(String.self)) else {
+      throw DecodingError.dataCorruptedError(in: container, debugDescription: "not 32 lower-case hexadecimal digits")
+    }
+    self = digest
+  }
+
+  public func encode(to encoder: any Encoder) throws {
+    var container = encoder.singleValueContainer()
+    try container.encode(description)
+  }
+}
+
+/// XXH3-128 of a sequence of buffers (libxxhash).
+public struct XXH3: ~Copyable {
+  private let state: OpaquePointer
+
+  public init() {
+    guard let state = XXH3_createState() else { fatalError("out of memory") }
+    self.state = state
+    XXH3_128bits_reset(state)
+  }
+
+  deinit {
+    XXH3_freeState(state)
+  }
+
+  public mutating func update(_ bytes: UnsafeRawBufferPointer) {
+    XXH3_128bits_update(state, bytes.baseAddress, bytes.count)
+  }
+
+  /// The digest of everything so far.
+  public func digest() -> Digest128 {
+    Digest128(XXH3_128bits_digest(state))
+  }
+
+  public static func digest(of bytes: UnsafeRawBufferPointer) -> Digest128 {
+    Digest128(XXH3_128bits(bytes.baseAddress, bytes.count))
+  }
+}

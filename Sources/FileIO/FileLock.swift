@@ -1,0 +1,36 @@
+import CLinux
+public import Diagnostics
+import Glibc
+public import SystemPackage
+
+/// An exclusive lock on a file, held until the value goes or the process ends: an open file description lock,
+/// fcntl(2) `F_OFD_SETLK`.
+///
+/// The file holds a line that says who has it.
+public struct FileLock: ~Copyable {
+  private let file: File
+
+  private init(file: File) {
+    self.file = file
+  }
+
+  /// - Parameter holder: a line about this process, shown to others that want the lock.
+  /// - Throws: `locked`, naming the holder, where another process or value has it.
+  public static func acquire(_ path: FilePath, holder: String) throws(Failure) -> FileLock {
+    let file = try File.openOrCreate(path)
+    guard file.withDescriptor(linux_lock) == 0 else {
+      let number = errno
+      guard number == EAGAIN || number == EACCES else { throw file.failure("lock", errno: number) }
+      let size = try file.status().size
+      let other = String(decoding: try file.read(at: 0, count: min(size, 512)), as: UTF8.self)
+      throw Failure(
+        .cannotCreate,
+        Problem(
+          .locked, "is in use by another expomerge (\(other.split(separator: "\n").first ?? "unknown"))",
+          file: path.string, remedy: "wait for it to finish, or stop it"))
+    }
+    try file.setSize(0)
+    try file.write(Array((holder + "\n").utf8), at: 0)
+    return FileLock(file: file)
+  }
+}
