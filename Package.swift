@@ -23,20 +23,25 @@ let package = Package(
     // Each target is one sentence; arrows point downwards only (docs/architecture.md).
     .executableTarget(
       name: "expomerge",
-      dependencies: ["Coordinator", "SampleModels", argumentParser, systemPackage], swiftSettings: strict),
+      dependencies: [
+        "Coordinator", "SampleModels", "Worker", "Planning", "Checkpoint", "Kernels", "FileIO", "Diagnostics", "Digests",
+        argumentParser, systemPackage,
+      ], swiftSettings: strict),
     .target(
-      name: "SampleModels", dependencies: ["Checkpoint", "Planning", "FileIO", systemPackage],
+      name: "SampleModels",
+      dependencies: ["Planning", "Checkpoint", "FileIO", "Threads", "Diagnostics", systemPackage],
       swiftSettings: strict),
     .target(
-      name: "Coordinator", dependencies: ["Worker", "Planning", crypto, systemPackage], swiftSettings: strict),
+      name: "Coordinator", dependencies: ["Worker", "Threads", "Planning", "Checkpoint", "Kernels", "Digests", "FileIO", "Diagnostics", crypto, systemPackage], swiftSettings: strict),
     .target(
-      name: "Worker", dependencies: ["Planning", "Kernels", "FileIO", systemPackage], swiftSettings: strict),
-    .target(name: "Planning", dependencies: ["Checkpoint", "Digests"], swiftSettings: strict),
+      name: "Worker", dependencies: ["Planning", "Checkpoint", "Digests", "Kernels", "FileIO", systemPackage], swiftSettings: strict),
+    .target(name: "Planning", dependencies: ["Checkpoint", "Digests", "Kernels", "Diagnostics", systemPackage], swiftSettings: strict),
     .target(
       name: "Checkpoint", dependencies: ["Diagnostics", "FileIO", systemPackage], swiftSettings: strict),
     .target(name: "Kernels", dependencies: ["CKernels"], swiftSettings: strict),
     .target(name: "Digests", dependencies: ["CXXHash"], swiftSettings: strict),
     .target(name: "FileIO", dependencies: ["Diagnostics", "CLinux", systemPackage], swiftSettings: strict),
+    .target(name: "Threads", swiftSettings: strict),
     .target(name: "Diagnostics", swiftSettings: strict),
     // Optimised in debug builds too: an unoptimised loop is not the loop that is tested.
     .target(name: "CKernels", cSettings: [.unsafeFlags(["-O3"])]),

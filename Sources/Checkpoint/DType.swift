@@ -39,6 +39,6 @@ public enum DType: String, Sendable, Hashable, CaseIterable, Codable {
 
   /// Bytes that an element's address should be a multiple of; 1 for elements smaller than a byte.
   public var alignment: Int {
-    self == .c64 ? 4 : max(bits / 8, 1)
+    max(bits / 8, 1)
   }
 }

@@ -67,6 +67,11 @@ public struct Directories: Sendable {
     return names.sorted()
   }
 
+  public func isEmptyFolder(_ path: FilePath) throws(Failure) -> Bool {
+    guard try kind(of: path) == .directory else { return false }
+    return try names(in: path).isEmpty
+  }
+
   /// Makes a folder and those above it; mode 0777 less the umask. A folder that is there is fine.
   public func makeDirectory(_ path: FilePath) throws(Failure) {
     if path.withPlatformString({ mkdir($0, 0o777) }) == 0 { return }

@@ -163,6 +163,11 @@ public final class File: Sendable {
     _ = posix_fadvise(descriptor, off_t(range.lowerBound), off_t(range.count), POSIX_FADV_WILLNEED)
   }
 
+  /// Tells the kernel to read well ahead of reads in order; posix_fadvise(2). Only a hint.
+  public func willReadInOrder() {
+    _ = posix_fadvise(descriptor, 0, 0, POSIX_FADV_SEQUENTIAL)
+  }
+
   /// Maps a range for reading. The range must lie in the file.
   public func map(_ range: Range<Int>) throws(Failure) -> Mapping {
     guard let mapping = Mapping(descriptor: descriptor, range: range) else {

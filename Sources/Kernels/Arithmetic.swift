@@ -32,7 +32,7 @@ public enum ElementOperation: Sendable, Equatable {
   }
 
   /// Bytes of one element of aligned, sft (0 where it is not read) and output.
-  var sizes: (aligned: Int, sft: Int, output: Int) {
+  public var sizes: (aligned: Int, sft: Int, output: Int) {
     switch self {
     case .extrapolate(_, _, let aligned, let sft, let output): (aligned.size, sft.size, output.size)
     case .convert(let aligned, let output): (aligned.size, 0, output.size)

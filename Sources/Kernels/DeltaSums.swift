@@ -70,3 +70,27 @@ extension DeltaSums {
     overflows = lanes.overflows
   }
 }
+
+extension expo_sums {
+  /// Adds sums whose lane 0 belongs to lane `lane`, and which hold at most one element a lane.
+  mutating func add(_ part: expo_sums, fromLane lane: Int) {
+    func add(_ from: some Any, _ to: inout some Any) {
+      withUnsafeBytes(of: from) { from in
+        withUnsafeMutableBytes(of: &to) { to in
+          let (from, to) = (from.bindMemory(to: Double.self), to.bindMemory(to: Double.self))
+          for index in from.indices.dropLast(lane) { to[lane + index] += from[index] }
+        }
+      }
+    }
+    add(part.delta_squared, &delta_squared)
+    add(part.aligned_squared, &aligned_squared)
+    add(part.sft_squared, &sft_squared)
+    add(part.dot, &dot)
+    largest_delta = max(largest_delta, part.largest_delta)
+    elements += part.elements
+    unchanged += part.unchanged
+    nonfinite_inputs += part.nonfinite_inputs
+    nonfinite_outputs += part.nonfinite_outputs
+    overflows += part.overflows
+  }
+}

@@ -19,11 +19,8 @@ public struct ElementRun {
     code = operation.code
   }
 
-  /// Blocks must be a multiple of this number of elements, save the last of a segment, for the sums not to depend on
-  /// where the blocks were cut. The output never does.
-  public static let granule = Int(EXPO_LANES)
-
-  /// Computes `count` elements. Buffers may have any alignment; `sft` is not read by a conversion.
+  /// Computes `count` elements that follow those of the call before. Where the calls cut the segment changes neither
+  /// output nor sums. Buffers may have any alignment; `sft` is not read by a conversion.
   ///
   /// - Throws: `InputVanished`, after which `output` holds rubbish and the run must be thrown away.
   public mutating func process(
@@ -32,10 +29,25 @@ public struct ElementRun {
     let sizes = operation.sizes
     precondition(
       aligned.count >= count * sizes.aligned && sft.count >= count * sizes.sft && output.count >= count * sizes.output)
-    guard count > 0 else { return }
-    let status = expo_extrapolate(
-      level.code, &code, aligned.baseAddress, sft.baseAddress, output.baseAddress, count, &lanes)
-    if status != 0 { throw InputVanished() }
+    guard count > 0, let aligned = aligned.baseAddress, let output = output.baseAddress else { return }
+    let sft = sft.baseAddress ?? aligned
+    // The first lanes of a call are those that the call before left off at.
+    let lane = Int(lanes.elements % UInt64(EXPO_LANES))
+    let head = lane == 0 ? 0 : min(Int(EXPO_LANES) - lane, count)
+    if head > 0 {
+      var part = expo_sums()
+      try Self.run(level, &code, aligned, sft, output, head, &part)
+      lanes.add(part, fromLane: lane)
+    }
+    try Self.run(
+      level, &code, aligned + head * sizes.aligned, sft + head * sizes.sft, output + head * sizes.output, count - head, &lanes)
+  }
+
+  private static func run(
+    _ level: CPULevel, _ code: inout expo_operation, _ aligned: UnsafeRawPointer, _ sft: UnsafeRawPointer, _ output: UnsafeMutableRawPointer, _ count: Int,
+    _ sums: inout expo_sums
+  ) throws(InputVanished) {
+    if expo_extrapolate(level.code, &code, aligned, sft, output, count, &sums) != 0 { throw InputVanished() }
   }
 
   /// The sums of everything processed; empty for a conversion.

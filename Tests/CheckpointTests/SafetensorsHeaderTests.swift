@@ -46,6 +46,7 @@ struct SafetensorsHeaderTests {
     "tensor twice, equal", "tensor twice, different dtype", "tensor twice, different offsets, last is at the start",
     "tensor twice, the first invalid alone", "tensor twice, one name escaped", "tensor thrice",
     "names equal after Unicode normalisation", "metadata: key twice, different", "shape: 2^64-1 and zero",
+    "shape: zero, then an overflow", "shape: bits overflow in F64 with zero last",
   ]
 
   @Test("agree with the reference reader on every file made for it")

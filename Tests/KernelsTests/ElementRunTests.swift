@@ -42,6 +42,7 @@ struct ElementRunTests {
       operation, aligned: aligned, sft: sft, count: count, level: level, outputSize: format.size,
       pieces: [1, 2, 3, 5, 7, 11, 13, 4057])
     #expect(odd.output == whole.output, "odd pieces")
+    #expect(odd.sums == whole.sums, "odd pieces")
   }
 
   @Test("every length from 0 to 70 writes its elements and nothing else", arguments: formats, CPULevel.available)

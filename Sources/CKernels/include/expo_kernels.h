@@ -28,11 +28,11 @@ typedef enum {
   EXPO_ARITHMETIC_CONVERT = 2,
 } expo_arithmetic;
 
-/// Element i of a run adds to lane i % EXPO_LANES, so that the order of the additions does not
+/// Element i of a call adds to lane i % EXPO_LANES, so that the order of the additions does not
 /// depend on the width of a vector register.
 #define EXPO_LANES 8
 
-/// Sums over one run of elements. Elements where an input or the difference is not finite are counted, not summed.
+/// Sums over elements. Elements where an input or the difference is not finite are counted, not summed.
 typedef struct {
   double delta_squared[EXPO_LANES];
   double aligned_squared[EXPO_LANES];
@@ -63,8 +63,7 @@ typedef enum {
 /// Whether this CPU can run the level.
 int expo_level_available(expo_level level);
 
-/// Computes `count` elements and adds to `sums`. Every run but the last of a tensor should be a multiple of
-/// EXPO_LANES elements, or the sums (never the output) depend on where the runs were cut.
+/// Computes `count` elements and adds to `sums`, the first of them to lane 0.
 ///
 /// Returns 0; or 1 when a page of an input could not be read (a mapped file that was truncated), in which
 /// case `output` holds rubbish and `sums` must be thrown away.

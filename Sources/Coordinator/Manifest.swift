@@ -1,0 +1,139 @@
+public import Diagnostics
+public import Digests
+import FileIO
+import FoundationEssentials
+import Kernels
+public import Planning
+public import SystemPackage
+
+extension Problem.Code {
+  public static let manifestInvalid = Self("manifest-invalid")
+}
+
+/// `expomerge.json` beside the merged weights: what they were made from and what they must be
+/// (docs/file-formats.md). It holds nothing that depends on when, where or by how many threads the merge ran.
+public struct Manifest: Sendable, Equatable, Codable {
+  public struct Input: Sendable, Equatable, Codable {
+    /// Absolute, on the machine that merged.
+    public let path: String
+    public let files: [InputFingerprint]
+  }
+
+  public struct WeightFile: Sendable, Equatable, Codable {
+    public let name: String
+    public let bytes: Int
+    /// XXH3-128 of each shard, in order.
+    public let shards: [Digest128]
+    public var sha256: String?
+  }
+
+  public struct CopiedFile: Sendable, Equatable, Codable {
+    public let path: String
+    public let bytes: Int
+    /// XXH3-128.
+    public let digest: Digest128
+  }
+
+  public struct Statistics: Sendable, Equatable, Codable {
+    public let name: String
+    public let elements: UInt64
+    public let unchanged: UInt64
+    public let nonFiniteInputs: UInt64
+    public let nonFiniteOutputs: UInt64
+    public let overflows: UInt64
+    /// Σ d², Σ a², Σ s², Σ a·s and max |d|, with d = a - s.
+    public let deltaSquared: Double
+    public let alignedSquared: Double
+    public let sftSquared: Double
+    public let dot: Double
+    public let largestDelta: Double
+
+    init(_ name: String, _ sums: DeltaSums) {
+      self.name = name
+      elements = sums.elements
+      unchanged = sums.unchanged
+      nonFiniteInputs = sums.nonFiniteInputs
+      nonFiniteOutputs = sums.nonFiniteOutputs
+      overflows = sums.overflows
+      deltaSquared = sums.deltaSquared
+      alignedSquared = sums.alignedSquared
+      sftSquared = sums.sftSquared
+      dot = sums.dot
+      largestDelta = sums.largestDelta
+    }
+  }
+
+  /// Of this format.
+  public var format = 1
+  /// Of expomerge.
+  public let version: String
+  public let recipe: Recipe
+  /// Of the plan: recipe and headers.
+  public let plan: Digest128
+  /// Of all shards' digests in order: one value that identifies the merged weights.
+  public let weights: Digest128
+  public let aligned: Input
+  public let sft: Input
+  public var files: [WeightFile]
+  public let copied: [CopiedFile]
+  public let notes: [String]
+  public let total: Statistics
+  /// By tensor, in the order of the plan; copied tensors are left out.
+  public let tensors: [Statistics]
+
+  public static let fileName = "expomerge.json"
+  private static let sizeLimit = 1 << 30
+
+  func encoded() -> [UInt8] {
+    let encoder = JSONEncoder()
+    encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
+    if tensors.count <= 2000 { encoder.outputFormatting.insert(.prettyPrinted) }
+    encoder.nonConformingFloatEncodingStrategy = .convertToString(
+      positiveInfinity: "inf", negativeInfinity: "-inf", nan: "nan")
+    guard let data = try? encoder.encode(self) else { preconditionFailure("a manifest is always valid JSON") }
+    return Array(data) + [UInt8(ascii: "\n")]
+  }
+
+  /// Reads the manifest of a merged checkpoint.
+  public static func read(from folder: FilePath) throws(Failure) -> Manifest {
+    let path = folder.appending(fileName)
+    guard try Directories.live.kind(of: path) != nil else {
+      throw Failure(
+        .inputNotFound,
+        Problem(
+          .manifestInvalid, "there is no \(fileName)", file: folder.string,
+          remedy: "point at a folder that expomerge merge has written"))
+    }
+    let decoder = JSONDecoder()
+    decoder.nonConformingFloatDecodingStrategy = .convertFromString(
+      positiveInfinity: "inf", negativeInfinity: "-inf", nan: "nan")
+    let manifest: Manifest
+    do {
+      manifest = try decoder.decode(Manifest.self, from: Data(File.contents(of: path, limit: sizeLimit)))
+    } catch let failure as Failure {
+      throw failure
+    } catch {
+      throw refusal("is not a manifest of expomerge: \(error)", path)
+    }
+    guard manifest.format == 1 else {
+      throw refusal("is of format \(manifest.format); this expomerge reads format 1", path)
+    }
+    let shardSize = manifest.recipe.shardSize
+    for file in manifest.files {
+      guard shardSize > 0, file.bytes >= 0, !file.name.utf8.contains(UInt8(ascii: "/")),
+        file.shards.count == (file.bytes - 1) / shardSize + 1
+      else { throw refusal("the entry of \(file.name) is not consistent", path) }
+    }
+    for file in manifest.copied {
+      let parts = file.path.split(separator: "/", omittingEmptySubsequences: false)
+      guard !parts.contains(where: { $0.isEmpty || $0 == "." || $0 == ".." }) else {
+        throw refusal("the path '\(file.path)' leads outside of the folder", path)
+      }
+    }
+    return manifest
+  }
+
+  private static func refusal(_ message: String, _ path: FilePath) -> Failure {
+    Failure(.badData, Problem(.manifestInvalid, message, file: path.string, remedy: "restore the file or merge again"))
+  }
+}

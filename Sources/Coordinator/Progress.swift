@@ -1,0 +1,69 @@
+import Diagnostics
+import Synchronization
+public import Worker
+
+/// How far a long piece of work has come. Written by many threads, read by one that shows it.
+public final class Progress: Sendable {
+  public enum Phase: String, Sendable, Codable {
+    case preparing, merging, syncing, checksums, verifying, recomputing
+  }
+
+  public struct Snapshot: Sendable, Equatable {
+    public var phase: Phase
+    /// Bytes.
+    public var done: Int
+    public var total: Int
+    /// The file that was worked on last.
+    public var file: String
+  }
+
+  private struct State {
+    var phase = Phase.preparing
+    var total = 0
+    var file = ""
+  }
+
+  private let done = Atomic(0)
+  private let state = Mutex(State())
+
+  public init() {}
+
+  func begin(_ phase: Phase, total: Int) {
+    done.store(0, ordering: .relaxed)
+    state.withLock { $0 = State(phase: phase, total: total, file: "") }
+  }
+
+  func add(_ bytes: Int) { done.wrappingAdd(bytes, ordering: .relaxed) }
+  func workingOn(_ file: String) { state.withLock { $0.file = file } }
+
+  public var snapshot: Snapshot {
+    let done = done.load(ordering: .relaxed)
+    return state.withLock { Snapshot(phase: $0.phase, done: done, total: $0.total, file: $0.file) }
+  }
+}
+
+/// What a long piece of work is given from outside: threads, a way to stop it, and someone to tell.
+public struct RunContext: Sendable {
+  public var threads: Int
+  public var readMethod: ReadMethod?
+  public let cancellation: Cancellation
+  public let progress: Progress
+  /// Called ten times a second while threads work.
+  public var tick: @Sendable (Progress.Snapshot) -> Void
+
+  public init(
+    threads: Int, readMethod: ReadMethod? = nil, cancellation: Cancellation = Cancellation(),
+    progress: Progress = Progress(), tick: @escaping @Sendable (Progress.Snapshot) -> Void = { _ in }
+  ) {
+    self.threads = threads
+    self.readMethod = readMethod
+    self.cancellation = cancellation
+    self.progress = progress
+    self.tick = tick
+  }
+
+  func run(_ count: Int, body: @escaping @Sendable (WorkQueue) throws(Failure) -> Void) throws(Failure) {
+    let queue = WorkQueue(count: count, cancellation: cancellation)
+    try queue.run(threads: threads, tick: { tick(progress.snapshot) }, body: body)
+  }
+}

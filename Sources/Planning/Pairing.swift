@@ -1,0 +1,180 @@
+import Checkpoint
+public import Diagnostics
+import Kernels
+import SystemPackage
+
+extension Problem.Code {
+  public static let tensorMissingInSFT = Self("tensor-missing-in-sft")
+  public static let tensorMissingInAligned = Self("tensor-missing-in-aligned")
+  public static let shapesDiffer = Self("shapes-differ")
+  public static let vocabulariesDiffer = Self("vocabularies-differ")
+  public static let dtypesCannotPair = Self("dtypes-cannot-pair")
+  public static let referenceUndefined = Self("reference-undefined")
+  public static let quantised = Self("quantised")
+  public static let nothingToExtrapolate = Self("nothing-to-extrapolate")
+}
+
+/// Finds each tensor's counterpart, by name, and every reason why that cannot be done.
+struct Pairing {
+  private(set) var pairs: [TensorPair] = []
+  private(set) var problems: [Problem] = []
+  /// Exceptions that were made, in words.
+  private(set) var notes: [String] = []
+
+  private let aligned: Checkpoint
+  private let sft: Checkpoint
+  private let recipe: Recipe
+
+  init(aligned: Checkpoint, sft: Checkpoint, recipe: Recipe) {
+    self.aligned = aligned
+    self.sft = sft
+    self.recipe = recipe
+    pairUp()
+  }
+
+  private mutating func pairUp() {
+    var sftByName: [String: Checkpoint.Tensor] = [:]
+    sftByName.reserveCapacity(sft.tensors.count)
+    for tensor in sft.tensors { sftByName[tensor.name] = tensor }
+    var alignedNames: Set<String> = []
+    alignedNames.reserveCapacity(aligned.tensors.count)
+    for tensor in aligned.tensors { alignedNames.insert(tensor.name) }
+
+    refuseQuantised(alignedNames, in: aligned)
+    refuseQuantised(Set(sftByName.keys), in: sft)
+
+    pairs.reserveCapacity(aligned.tensors.count)
+    for tensor in aligned.tensors {
+      if let counterpart = sftByName[tensor.name] {
+        pair(tensor, with: counterpart)
+      } else if let embedding = tiedEmbedding(of: tensor.name, ties: sft.config?.tiesWordEmbeddings),
+        let counterpart = sftByName[embedding]
+      {
+        notes.append("\(tensor.name) is tied in sft: it is paired with \(embedding)")
+        pair(tensor, with: counterpart)
+      } else {
+        report(.tensorMissingInSFT, "the tensor is in aligned but not in sft", tensor.name, aligned.path(of: tensor.file).string)
+      }
+    }
+    for tensor in sft.tensors where !alignedNames.contains(tensor.name) {
+      if let embedding = tiedEmbedding(of: tensor.name, ties: aligned.config?.tiesWordEmbeddings),
+        alignedNames.contains(embedding)
+      {
+        notes.append("\(tensor.name) of sft is left out: in aligned it is tied to \(embedding)")
+      } else {
+        report(.tensorMissingInAligned, "the tensor is in sft but not in aligned", tensor.name, sft.path(of: tensor.file).string)
+      }
+    }
+    if problems.isEmpty && !pairs.contains(where: { $0.treatment != .copy }) {
+      problems.append(
+        Problem(
+          .nothingToExtrapolate, "the pair has no floating-point tensors to extrapolate",
+          file: aligned.folder.string, remedy: "check the paths"))
+    }
+  }
+
+  private mutating func report(_ code: Problem.Code, _ message: String, _ tensor: String, _ file: String, remedy: String? = nil) {
+    let usual = "make sure that both are of one architecture, the one trained from the other"
+    problems.append(Problem(code, message, file: file, tensor: tensor, remedy: remedy ?? usual))
+  }
+
+  // MARK: one pair
+
+  private mutating func pair(_ tensor: Checkpoint.Tensor, with other: Checkpoint.Tensor) {
+    let file = aligned.path(of: tensor.file).string
+    guard let common = commonElements(tensor, other, file: file) else { return }
+    let format = tensor.dtype.floatFormat
+    let otherFormat = other.dtype.floatFormat
+    guard (format == nil) == (otherFormat == nil), format != nil || tensor.dtype == other.dtype else {
+      report(
+        .dtypesCannotPair, "the dtype is \(tensor.dtype.rawValue) in aligned and \(other.dtype.rawValue) in sft",
+        tensor.name, file)
+      return
+    }
+    if recipe.arithmetic == .reference, let format {
+      guard tensor.dtype == other.dtype, format.hasReferenceArithmetic else {
+        let why =
+          tensor.dtype == other.dtype
+          ? "PyTorch does not compute in \(tensor.dtype.rawValue)"
+          : "the dtype is \(tensor.dtype.rawValue) in aligned and \(other.dtype.rawValue) in sft"
+        report(
+          .referenceUndefined, "reference arithmetic is not defined: \(why)", tensor.name, file,
+          remedy: "use --arithmetic float32")
+        return
+      }
+    }
+    pairs.append(
+      TensorPair(
+        name: tensor.name, shape: tensor.shape, dtype: format == nil ? tensor.dtype : recipe.dtype ?? tensor.dtype,
+        aligned: .init(tensor), sft: .init(other), treatment: format == nil ? .copy : .extrapolate(elements: common)))
+  }
+
+  /// How many leading elements the two have in common: all, or the common rows of a vocabulary.
+  private mutating func commonElements(_ tensor: Checkpoint.Tensor, _ other: Checkpoint.Tensor, file: String) -> Int? {
+    if tensor.shape == other.shape { return tensor.elementCount }
+    guard Self.isVocabulary(tensor.name), tensor.dtype.floatFormat != nil, !tensor.shape.isEmpty,
+      tensor.shape.dropFirst() == other.shape.dropFirst()
+    else {
+      report(.shapesDiffer, "the shape is \(tensor.shape) in aligned and \(other.shape) in sft", tensor.name, file)
+      return nil
+    }
+    let (rows, otherRows) = (tensor.shape[0], other.shape[0])
+    guard recipe.vocabulary == .overlap else {
+      report(
+        .vocabulariesDiffer, "the vocabulary has \(rows) rows in aligned and \(otherRows) in sft", tensor.name, file,
+        remedy: "--vocabulary overlap extrapolates the common rows and copies the rest from aligned")
+      return nil
+    }
+    let common = min(rows, otherRows)
+    notes.append(
+      rows > common
+        ? "\(tensor.name): \(common) common rows are extrapolated, \(rows - common) are copied from aligned"
+        : "\(tensor.name): its \(rows) rows are extrapolated; \(otherRows - common) rows of sft are left out")
+    return common * tensor.shape.dropFirst().reduce(1, *)
+  }
+
+  // MARK: names
+
+  private static let vocabularyNames = [
+    "embed_tokens.weight", "lm_head.weight", "lm_head.bias", "tok_embeddings.weight", "word_embeddings.weight",
+    "wte.weight", "embed_in.weight", "embed_out.weight", "output.weight", "shared.weight",
+  ]
+
+  /// Whether a name is that of an embedding or head, with a row for each token.
+  private static func isVocabulary(_ name: String) -> Bool {
+    vocabularyNames.contains { ending in
+      guard name.hasSuffix(ending) else { return false }
+      // "output.weight" is InternLM2's head; "attention.output.weight" is something else.
+      return ending != "output.weight" || name == ending
+    }
+  }
+
+  /// The embedding that a missing `lm_head.weight` shares, if the config says that it does.
+  private func tiedEmbedding(of name: String, ties: Bool?) -> String? {
+    let head = "lm_head.weight"
+    guard ties == true, name.hasSuffix(head) else { return nil }
+    return name.dropLast(head.utf8.count) + "model.embed_tokens.weight"
+  }
+
+  // MARK: quantisation
+
+  /// A float tensor that means nothing without its scales must not be extrapolated as if it did.
+  private mutating func refuseQuantised(_ names: Set<String>, in checkpoint: Checkpoint) {
+    for tensor in checkpoint.tensors {
+      guard let ending = Self.companionEndings.first(where: { tensor.name.hasSuffix($0) }) else { continue }
+      let stem = String(tensor.name.dropLast(ending.utf8.count))
+      let owners = [stem, stem + ".weight", stem + "_blocks", stem + ".qweight"].filter(names.contains)
+      guard ending.hasPrefix(".q") || !owners.isEmpty else { continue }
+      report(
+        .quantised, "the weights are quantised: \(owners.first ?? stem) goes with the companion \(tensor.name)",
+        tensor.name, checkpoint.path(of: tensor.file).string,
+        remedy: "dequantise the checkpoint first, for example by saving it as bfloat16 with transformers")
+    }
+  }
+
+  /// Of FP8 block scales (DeepSeek), GPTQ, AWQ, compressed-tensors, bitsandbytes and MXFP4.
+  private static let companionEndings = [
+    "_scale_inv", "_scale", "_scale_2", "_zero_point", ".scales", "_scales", ".qweight", ".qzeros", ".g_idx",
+    ".absmax", ".quant_map", ".nested_absmax", ".SCB", ".weight_scale", ".input_scale",
+  ]
+}

@@ -1,0 +1,41 @@
+import Checkpoint
+import Digests
+import Kernels
+
+extension Plan {
+  /// Grows whenever the same recipe and headers would give other bytes or another layout.
+  static let version = 1
+
+  /// A digest of recipe and headers. Where the inputs lie does not matter: copies give the same fingerprint.
+  static func fingerprint(recipe: Recipe, aligned: Checkpoint, sft: Checkpoint) -> Digest128 {
+    var hasher = CanonicalHasher()
+    hasher.combine("expomerge plan")
+    hasher.combine(version)
+    hasher.combine(recipe.alpha)
+    hasher.combine(recipe.arithmetic.rawValue)
+    hasher.combine(recipe.dtype?.rawValue ?? "")
+    hasher.combine(recipe.vocabulary.rawValue)
+    hasher.combine(recipe.maxFileSize)
+    hasher.combine(recipe.shardSize)
+    for checkpoint in [aligned, sft] {
+      hasher.combine(checkpoint.config?.tiesWordEmbeddings == true)
+      hasher.combine(checkpoint.files.count)
+      for file in checkpoint.files {
+        hasher.combine(file.name)
+        hasher.combine(file.header.fileSize)
+        hasher.combine(file.header.dataStart)
+      }
+      hasher.combine(checkpoint.tensors.count)
+      for tensor in checkpoint.tensors {
+        hasher.combine(tensor.name)
+        hasher.combine(tensor.dtype.rawValue)
+        hasher.combine(tensor.shape.count)
+        for dimension in tensor.shape { hasher.combine(dimension) }
+        hasher.combine(tensor.file)
+        hasher.combine(tensor.range.lowerBound)
+        hasher.combine(tensor.range.upperBound)
+      }
+    }
+    return hasher.digest()
+  }
+}

@@ -1,0 +1,52 @@
+import Dispatch
+import Glibc
+
+/// Threads for work that blocks: computing, reading, writing. Never the cooperative pool, which must not block.
+public final class ThreadTeam: Sendable {
+  private let group = DispatchGroup()
+
+  /// Starts `count` threads that each run `body` once.
+  public init(count: Int, body: @escaping @Sendable (_ index: Int) -> Void) {
+    for index in 0..<count {
+      group.enter()
+      let start = Start { [group] in
+        body(index)
+        group.leave()
+      }
+      var thread = pthread_t()
+      let status = pthread_create(
+        &thread, nil,
+        { argument in
+          guard let argument else { return nil }
+          Unmanaged<Start>.fromOpaque(argument).takeRetainedValue().body()
+          return nil
+        }, Unmanaged.passRetained(start).toOpaque())
+      precondition(status == 0, "cannot start a thread: \(String(cString: strerror(status)))")
+      pthread_detach(thread)
+    }
+  }
+
+  private final class Start: Sendable {
+    let body: @Sendable () -> Void
+
+    init(_ body: @escaping @Sendable () -> Void) {
+      self.body = body
+    }
+  }
+
+  /// Waits for all threads to end.
+  ///
+  /// - Returns: whether they have, within the time.
+  public func wait(milliseconds: Int) -> Bool {
+    group.wait(timeout: .now() + .milliseconds(milliseconds)) == .success
+  }
+
+  public func wait() {
+    group.wait()
+  }
+
+  /// Runs `body` on `count` threads and waits.
+  public static func run(count: Int, body: @escaping @Sendable (_ index: Int) -> Void) {
+    ThreadTeam(count: count, body: body).wait()
+  }
+}

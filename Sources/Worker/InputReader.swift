@@ -1,0 +1,61 @@
+import Diagnostics
+import FileIO
+import Planning
+import SystemPackage
+
+/// Reads slices of one checkpoint for one thread, by mapping or by reading.
+struct InputReader: ~Copyable {
+  private let inputs: InputFiles
+  private let buffer: Memory
+  private var window: Mapping?
+  private var windowFile = -1
+  private var windowRange = 0..<0
+
+  /// Bytes mapped at a time: enough to make the call cheap, and few enough to keep resident memory flat.
+  private static let windowSize = 16 << 20
+
+  /// - Parameter sliceLimit: bytes of the largest slice that will be asked for.
+  init(_ inputs: InputFiles, sliceLimit: Int) {
+    self.inputs = inputs
+    buffer = Memory(count: inputs.method == .pread ? sliceLimit : 1)
+  }
+
+  /// The bytes of a slice; valid until the next call.
+  mutating func bytes(of source: Segment.Source) throws(Failure) -> UnsafeRawBufferPointer {
+    let file = inputs.files[source.file]
+    switch inputs.method {
+    case .pread:
+      let target = UnsafeMutableRawBufferPointer(rebasing: buffer.bytes[..<source.range.count])
+      try file.read(into: target, at: source.range.lowerBound)
+      return UnsafeRawBufferPointer(target)
+    case .mmap:
+      let start = source.range.lowerBound
+      if source.file != windowFile || start < windowRange.lowerBound || source.range.upperBound > windowRange.upperBound {
+        let end = min(max(start + Self.windowSize, source.range.upperBound), inputs.sizes[source.file])
+        window = nil
+        window = try file.map(start..<end)
+        windowFile = source.file
+        windowRange = start..<end
+      }
+      let offset = start - windowRange.lowerBound
+      let bytes = window?.bytes ?? UnsafeRawBufferPointer(start: nil, count: 0)
+      return UnsafeRawBufferPointer(rebasing: bytes[offset..<offset + source.range.count])
+    }
+  }
+
+  /// The failure of a file that became shorter while it was mapped; nil if the slice is still there.
+  func truncation(of source: Segment.Source) throws(Failure) -> Failure? {
+    let file = inputs.files[source.file]
+    let size = try file.status().size
+    return size < source.range.upperBound ? file.truncated(at: size) : nil
+  }
+
+  /// What to say when a mapped page cannot be read although the file has its length: the disk failed.
+  func unreadable(_ source: Segment.Source) -> Failure {
+    Failure(
+      .inputOutput,
+      Problem(
+        .readFailed, "a page could not be read", file: inputs.files[source.file].path.string,
+        byte: source.range.lowerBound, remedy: "check the disk and the system's log"))
+  }
+}

@@ -1,0 +1,84 @@
+import Checkpoint
+public import Diagnostics
+import Digests
+public import Kernels
+public import Planning
+
+/// Computes shards, one after another, on one thread: reads input slices, runs the kernel, digests each block while it
+/// is in the cache, hands it to the sink.
+public struct ShardExecutor: ~Copyable {
+  private let plan: Plan
+  private let level: CPULevel
+  private let output: Memory
+  private var aligned: InputReader
+  private var sft: InputReader
+
+  public init(plan: Plan, aligned: InputFiles, sft: InputFiles, level: CPULevel = .best) {
+    self.plan = plan
+    self.level = level
+    let blockSize = max(aligned.blockSize, sft.blockSize)
+    let sliceLimit = blockSize * Self.widestRatio(plan)
+    output = Memory(count: blockSize)
+    self.aligned = InputReader(aligned, sliceLimit: sliceLimit)
+    self.sft = InputReader(sft, sliceLimit: sliceLimit)
+  }
+
+  /// How much larger than its output an input slice can be: eight times for F64 to F8.
+  private static func widestRatio(_ plan: Plan) -> Int {
+    plan.pairs.reduce(1) { widest, pair in
+      let input = max(pair.aligned.dtype.bits, pair.sft.dtype.bits)
+      return max(widest, (input + pair.dtype.bits - 1) / pair.dtype.bits)
+    }
+  }
+
+  /// - Parameters:
+  ///   - mayContinue: asked before each block; false ends the shard.
+  ///   - didFinishBlock: told the bytes of each block that the sink has taken.
+  /// - Returns: nil if it was ended.
+  /// - Throws: what reading and writing throw, naming the file.
+  public mutating func compute(
+    _ shard: Plan.Shard, into sink: some ShardSink, mayContinue: () -> Bool = { true },
+    didFinishBlock: (Int) -> Void = { _ in }
+  ) throws(Failure) -> ShardResult? {
+    let header = plan.files[shard.file].header
+    var digest = XXH3()
+    var cursor = SegmentCursor(plan.segments(of: shard), level: level)
+    var offset = shard.range.lowerBound
+    while offset < shard.range.upperBound {
+      guard mayContinue() else { return nil }
+      let end = min(offset + output.bytes.count, shard.range.upperBound)
+      var filled = offset
+      if offset < header.count {
+        filled = min(header.count, end)
+        output.bytes.copyBytes(from: header[offset..<filled])
+      }
+      while filled < end {
+        let part = cursor.next(upTo: end)
+        let target = UnsafeMutableRawBufferPointer(
+          rebasing: output.bytes[part.output.lowerBound - offset..<part.output.upperBound - offset])
+        try fill(target, with: part, &cursor)
+        filled = part.output.upperBound
+      }
+      let block = UnsafeRawBufferPointer(rebasing: output.bytes[..<(end - offset)])
+      digest.update(block)
+      try sink.write(block, at: offset)
+      didFinishBlock(block.count)
+      offset = end
+    }
+    return ShardResult(shard: shard.number, digest: digest.digest(), segments: cursor.finish())
+  }
+
+  private mutating func fill(
+    _ target: UnsafeMutableRawBufferPointer, with part: SegmentCursor.Part, _ cursor: inout SegmentCursor
+  ) throws(Failure) {
+    let alignedBytes = try aligned.bytes(of: part.aligned)
+    var sftBytes = UnsafeRawBufferPointer(start: nil, count: 0)
+    if let source = part.sft { sftBytes = try sft.bytes(of: source) }
+    do throws(InputVanished) {
+      try cursor.run(aligned: alignedBytes, sft: sftBytes, output: target, elements: part.elements)
+    } catch {
+      if let source = part.sft, let failure = try sft.truncation(of: source) { throw failure }
+      throw try aligned.truncation(of: part.aligned) ?? aligned.unreadable(part.aligned)
+    }
+  }
+}

@@ -1,0 +1,29 @@
+public import Diagnostics
+public import Digests
+public import Kernels
+
+/// What a computed shard reports.
+public struct ShardResult: Sendable, Equatable {
+  /// What came of one segment.
+  public struct SegmentResult: Sendable, Equatable {
+    /// Index into the plan's pairs.
+    public let pair: Int
+    /// Empty for a copied segment.
+    public var sums = DeltaSums()
+    /// Bytes of a copied segment in which sft differs from aligned.
+    public var differingBytes: UInt64 = 0
+  }
+
+  /// The shard's number.
+  public let shard: Int
+  /// Of the shard's bytes.
+  public let digest: Digest128
+  /// In the order of the plan.
+  public let segments: [SegmentResult]
+}
+
+/// Where a shard's bytes go, block by block and in order.
+public protocol ShardSink {
+  /// - Parameter offset: bytes from the start of the output file.
+  func write(_ block: UnsafeRawBufferPointer, at offset: Int) throws(Failure)
+}
