@@ -24,7 +24,7 @@ let package = Package(
     .executableTarget(
       name: "expomerge",
       dependencies: [
-        "Coordinator", "SampleModels", "Worker", "Planning", "Checkpoint", "Kernels", "FileIO", "Diagnostics", "Digests",
+        "Coordinator", "SampleModels", "Worker", "Planning", "Threads", "Checkpoint", "Kernels", "FileIO", "Diagnostics", "Digests",
         argumentParser, systemPackage,
       ], swiftSettings: strict),
     .target(
@@ -41,7 +41,7 @@ let package = Package(
     .target(name: "Kernels", dependencies: ["CKernels"], swiftSettings: strict),
     .target(name: "Digests", dependencies: ["CXXHash"], swiftSettings: strict),
     .target(name: "FileIO", dependencies: ["Diagnostics", "CLinux", systemPackage], swiftSettings: strict),
-    .target(name: "Threads", swiftSettings: strict),
+    .target(name: "Threads", dependencies: ["CLinux"], swiftSettings: strict),
     .target(name: "Diagnostics", swiftSettings: strict),
     // Optimised in debug builds too: an unoptimised loop is not the loop that is tested.
     .target(name: "CKernels", cSettings: [.unsafeFlags(["-O3"])]),

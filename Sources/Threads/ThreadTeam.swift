@@ -1,3 +1,4 @@
+import CLinux
 import Dispatch
 import Glibc
 
@@ -44,6 +45,9 @@ public final class ThreadTeam: Sendable {
   public func wait() {
     group.wait()
   }
+
+  /// The CPUs that this process may use; sched_getaffinity(2).
+  public static var availableCPUs: Int { max(1, Int(linux_available_cpus())) }
 
   /// Runs `body` on `count` threads and waits.
   public static func run(count: Int, body: @escaping @Sendable (_ index: Int) -> Void) {

@@ -19,4 +19,7 @@ int linux_lock(int descriptor);
 /// renameat2(2) with RENAME_EXCHANGE: the two names change places at once. 0, or -1 and errno.
 int linux_exchange(const char *one, const char *other);
 
+/// sched_getaffinity(2): the number of CPUs that this process may run on; 0 where that cannot be told.
+int linux_available_cpus(void);
+
 #endif

@@ -1,0 +1,37 @@
+import ArgumentParser
+import Coordinator
+import Diagnostics
+import Glibc
+
+@main
+struct Expomerge: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "expomerge",
+    abstract: "Merge very large language models by weight extrapolation (ExPO).",
+    discussion: """
+      out = aligned + alpha * (aligned - sft)
+
+      Start with:  expomerge merge --sft DIR --aligned DIR --alpha 0.3 --output DIR
+      """,
+    version: expomergeVersion,
+    subcommands: [
+      MergeCommand.self, PlanCommand.self, InspectCommand.self, VerifyCommand.self, SampleCommand.self,
+    ])
+
+  /// Exit codes are made here and nowhere else: sysexits(3), as docs/operations.md lists them.
+  static func main() {
+    do {
+      var command = try parseAsRoot()
+      try command.run()
+    } catch let failure as ReportedFailure {
+      Glibc.exit(failure.exitCode)
+    } catch {
+      exit(withError: error)
+    }
+  }
+}
+
+/// A failure that has been shown already.
+struct ReportedFailure: Error {
+  let exitCode: Int32
+}

@@ -1,0 +1,98 @@
+import ArgumentParser
+import Checkpoint
+import Diagnostics
+import SystemPackage
+
+struct InspectCommand: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "inspect", abstract: "List the tensors of a checkpoint.")
+
+  @Argument(help: ArgumentHelp("A checkpoint folder, or a safetensors file.", valueName: "dir|file"))
+  var path: String
+
+  @Flag(help: "Print totals only.")
+  var summary = false
+
+  @OptionGroup(title: "Printing") var console: Console
+
+  func run() throws {
+    try console.reporting { () throws(Failure) in
+      let checkpoint = try Checkpoint.open(FilePath(path))
+      if !summary { showTensors(checkpoint) }
+      showTotals(checkpoint)
+      console.warn(checkpoint.warnings)
+    }
+  }
+
+  private func showTensors(_ checkpoint: Checkpoint) {
+    let nameWidth = checkpoint.tensors.map(\.name.count).max() ?? 0
+    let shapes = checkpoint.tensors.map { $0.shape.isEmpty ? "scalar" : $0.shape.map(String.init).joined(separator: " x ") }
+    let shapeWidth = shapes.map(\.count).max() ?? 0
+    let dtypeWidth = checkpoint.tensors.map(\.dtype.rawValue.count).max() ?? 0
+    for (tensor, shape) in zip(checkpoint.tensors, shapes) {
+      let file = checkpoint.files[tensor.file].name
+      console.result(
+        "\(Format.padded(tensor.name, nameWidth))  \(Format.padded(tensor.dtype.rawValue, dtypeWidth))  \(Format.padded(shape, shapeWidth))  \(Format.right(Format.bytes(tensor.range.count), 8))\(checkpoint.files.count > 1 ? "  \(file)" : "")"
+      )
+      console.emit(
+        TensorMessage(
+          name: tensor.name, dtype: tensor.dtype.rawValue, shape: tensor.shape, bytes: tensor.range.count,
+          parameters: tensor.elementCount, file: file, offset: tensor.range.lowerBound))
+    }
+    if !checkpoint.tensors.isEmpty { console.result("") }
+  }
+
+  private func showTotals(_ checkpoint: Checkpoint) {
+    let parameters = checkpoint.tensors.reduce(0) { $0 + $1.elementCount }
+    let bytes = checkpoint.tensors.reduce(0) { $0 + $1.range.count }
+    console.result(
+      "\(Format.plural(checkpoint.tensors.count, "tensor")), \(Format.count(parameters)) parameters, \(Format.bytes(bytes)) in \(Format.plural(checkpoint.files.count, "file"))"
+    )
+    let byDType = Dictionary(grouping: checkpoint.tensors, by: \.dtype).sorted { $0.key.rawValue < $1.key.rawValue }
+    for (dtype, tensors) in byDType {
+      console.result(
+        "  \(Format.padded(dtype.rawValue, 12)) \(Format.right("\(tensors.count)", 7)) tensors  \(Format.right(Format.bytes(tensors.reduce(0) { $0 + $1.range.count }), 8))"
+      )
+    }
+    for (index, file) in checkpoint.files.enumerated() {
+      let tensors = checkpoint.tensors.filter { $0.file == index }
+      if checkpoint.files.count > 1 {
+        console.result(
+          "  \(file.name)  \(Format.right(Format.bytes(file.header.fileSize), 8))  \(Format.plural(tensors.count, "tensor"))")
+      }
+      console.emit(
+        FileMessage(
+          name: file.name, bytes: file.header.fileSize, tensors: tensors.count, metadata: file.header.metadata))
+    }
+    console.emit(
+      TotalsMessage(
+        files: checkpoint.files.count, tensors: checkpoint.tensors.count, parameters: parameters, bytes: bytes))
+  }
+
+  private struct TensorMessage: Encodable {
+    let type = "tensor"
+    let name: String
+    let dtype: String
+    let shape: [Int]
+    let bytes: Int
+    let parameters: Int
+    let file: String
+    let offset: Int
+  }
+
+  private struct FileMessage: Encodable {
+    let type = "file"
+    let name: String
+    let bytes: Int
+    let tensors: Int
+    let metadata: [String: String]
+  }
+
+  private struct TotalsMessage: Encodable {
+    let type = "checkpoint"
+    let files: Int
+    let tensors: Int
+    let parameters: Int
+    let bytes: Int
+  }
+}

@@ -1,0 +1,86 @@
+import Coordinator
+import Diagnostics
+import Digests
+import Kernels
+import Planning
+import SystemPackage
+
+/// What a merge says at its end.
+struct MergeSummary {
+  let plan: Plan
+  let outcome: MergeJob.Outcome
+  let seconds: Double
+  let output: String
+
+  func show(_ console: Console) {
+    let total = outcome.statistics.total
+    let copied = plan.pairs.count { $0.treatment == .copy }
+    var tensors = Format.plural(plan.pairs.count, "tensor")
+    if copied > 0 { tensors += " (\(copied) copied)" }
+    console.result(
+      "Merged \(tensors), \(Format.count(plan.parameterCount)) parameters, into \(output): \(Format.bytes(plan.outputBytes)) in \(Format.plural(plan.files.count, "file"))"
+    )
+    console.result(
+      "  read \(Format.bytes(plan.inputBytes)), wrote \(Format.bytes(plan.outputBytes)) in \(decimal(seconds, seconds < 10 ? 2 : 0)) s: \(Format.rate(Double(plan.outputBytes) / seconds)) of output"
+    )
+    if let line = Self.change(total) { console.result("  change: \(line)") }
+    let modules = outcome.statistics.modules
+    if modules.count > 1 {
+      console.result("  most changed:  \(Self.list(modules.prefix(3)))")
+      console.result("  least changed: \(Self.list(modules.suffix(3).reversed()))")
+    }
+    for note in plan.notes { console.result("  note: \(note)") }
+    console.warn(outcome.warnings)
+    console.emit(
+      Message(
+        type: "merged", output: outcome.output.string, files: plan.files.count, tensors: plan.pairs.count,
+        copiedTensors: copied, parameters: plan.parameterCount, bytesRead: plan.inputBytes,
+        bytesWritten: plan.outputBytes, seconds: seconds, plan: outcome.manifest.plan.description,
+        weights: outcome.manifest.weights.description, relativeNorm: total.relativeNorm, cosine: total.cosine,
+        unchanged: total.unchanged, overflows: total.overflows, nonFiniteInputs: total.nonFiniteInputs,
+        nonFiniteOutputs: total.nonFiniteOutputs, notes: plan.notes,
+        modules: modules.map { .init(name: $0.name, relativeNorm: $0.sums.relativeNorm, cosine: $0.sums.cosine) }))
+  }
+
+  /// How far apart the pair is, in one line.
+  static func change(_ sums: DeltaSums) -> String? {
+    guard let norm = sums.relativeNorm else { return nil }
+    var parts = ["relative norm \(Format.ratio(norm))"]
+    if let cosine = sums.cosine { parts.append("cosine \(decimal(min(cosine, 1), 6))") }
+    parts.append("\(Format.percent(Int(sums.unchanged), of: Int(sums.elements))) of elements unchanged")
+    parts.append("largest \(Format.ratio(sums.largestDelta))")
+    return parts.joined(separator: ", ")
+  }
+
+  private static func list(_ modules: some Sequence<MergeStatistics.Module>) -> String {
+    modules.map { "\($0.name) \(Format.ratio($0.sums.relativeNorm ?? 0))" }.joined(separator: ", ")
+  }
+
+  private struct Message: Encodable {
+    struct Module: Encodable {
+      let name: String
+      let relativeNorm: Double?
+      let cosine: Double?
+    }
+
+    let type: String
+    let output: String
+    let files: Int
+    let tensors: Int
+    let copiedTensors: Int
+    let parameters: Int
+    let bytesRead: Int
+    let bytesWritten: Int
+    let seconds: Double
+    let plan: String
+    let weights: String
+    let relativeNorm: Double?
+    let cosine: Double?
+    let unchanged: UInt64
+    let overflows: UInt64
+    let nonFiniteInputs: UInt64
+    let nonFiniteOutputs: UInt64
+    let notes: [String]
+    let modules: [Module]
+  }
+}

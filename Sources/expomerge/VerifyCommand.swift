@@ -1,0 +1,89 @@
+import ArgumentParser
+import Coordinator
+import Diagnostics
+import SystemPackage
+
+struct VerifyCommand: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "verify", abstract: "Check a merged checkpoint against its manifest.",
+    discussion: """
+      Reads every shard and compares its digest. With --recompute the shards are computed again from the inputs, \
+      wherever the manifest says that they are.
+      """)
+
+  @Argument(help: ArgumentHelp("A folder that merge has written.", valueName: "dir"))
+  var folder: String
+
+  @Flag(help: "Compute shards again from the inputs.")
+  var recompute = false
+
+  @Option(help: ArgumentHelp("How many shards to compute again, picked at random; all by default.", valueName: "n"))
+  var sample: Int?
+
+  @Option(help: ArgumentHelp("Where sft is now, if it was moved.", valueName: "dir"))
+  var sft: String?
+
+  @Option(help: ArgumentHelp("Where aligned is now, if it was moved.", valueName: "dir"))
+  var aligned: String?
+
+  @Flag(name: .customLong("sha256"), help: "Compare SHA-256 digests too.")
+  var sha256 = false
+
+  @OptionGroup(title: "Running") var running: RunOptions
+  @OptionGroup(title: "Printing") var console: Console
+
+  func validate() throws {
+    if let sample, sample < 1 { throw ValidationError("--sample must be at least 1.") }
+    if !recompute && (sample != nil || sft != nil || aligned != nil) {
+      throw ValidationError("--sample, --sft and --aligned go with --recompute.")
+    }
+  }
+
+  func run() throws {
+    try console.reporting { () throws(Failure) in
+      let display = ProgressDisplay(console: console)
+      let cancellation = Cancellation()
+      let signals = Signals(cancelling: cancellation)
+      defer { withExtendedLifetime(signals) {} }
+      let verification = try Verification(
+        FilePath(folder), context: running.context(display, cancellation: cancellation))
+      try check(display, "digests") { () throws(Failure) in try verification.checkDigests() }
+      if sha256 {
+        try check(display, "SHA-256") { () throws(Failure) in try verification.checkSHA256() }
+      }
+      if recompute {
+        try check(display, "recomputed") { () throws(Failure) in
+          try verification.recompute(
+            aligned: aligned.map { FilePath($0) }, sft: sft.map { FilePath($0) }, sample: sample)
+        }
+      }
+    }
+  }
+
+  private func check(
+    _ display: ProgressDisplay, _ name: String, _ work: () throws(Failure) -> Verification.Report
+  ) throws(Failure) {
+    let start = ProgressDisplay.now()
+    defer { display.finish() }
+    let report = try work()
+    display.finish()
+    let seconds = ProgressDisplay.now() - start
+    console.emit(
+      Message(
+        check: name, shards: report.shards, bytes: report.bytes, problems: report.problems.count, seconds: seconds))
+    guard report.problems.isEmpty else { throw Failure(.badData, report.problems) }
+    let what = report.shards > 0 ? "\(Format.plural(report.shards, "shard")), " : ""
+    console.result(
+      "\(Format.padded(name, 10)) ok: \(what)\(Format.bytes(report.bytes)) in \(decimal(seconds, 2)) s (\(Format.rate(Double(report.bytes) / seconds)))"
+    )
+  }
+
+  private struct Message: Encodable {
+    let type = "verified"
+    let check: String
+    let shards: Int
+    let bytes: Int
+    let problems: Int
+    let seconds: Double
+  }
+}
