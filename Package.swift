@@ -46,7 +46,7 @@ let package = Package(
     // Optimised in debug builds too: an unoptimised loop is not the loop that is tested.
     .target(name: "CKernels", cSettings: [.unsafeFlags(["-O3"])]),
     .target(name: "CLinux"),
-    .systemLibrary(name: "CXXHash", providers: [.apt(["libxxhash-dev"])]),
+    .target(name: "CXXHash", cSettings: [.unsafeFlags(["-O3"])]),
 
     .testTarget(name: "KernelsTests", dependencies: ["Kernels", "Digests"], resources: [.copy("Fixtures")]),
     .testTarget(

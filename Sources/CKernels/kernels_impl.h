@@ -156,7 +156,7 @@ static void widen_tile64(expo_dtype dtype, const void *restrict source, double *
     memcpy(tile, source, count * 8);
     return;
   }
-  float narrow[TILE];
+  _Alignas(64) float narrow[TILE];
   widen_tile(dtype, source, narrow, count);
   for (size_t i = 0; i < count; i++) tile[i] = (double)narrow[i];
 }
@@ -237,7 +237,7 @@ static inline float round_to_odd(double x) {
 }
 
 static void narrow_tile64(expo_dtype dtype, const double *restrict tile, void *restrict output, size_t count) {
-  float narrow[TILE];
+  _Alignas(64) float narrow[TILE];
   if (dtype == EXPO_F64) {
     for (size_t i = 0; i < count; i++) {
       const uint64_t u = bits64(tile[i]);
@@ -403,7 +403,7 @@ static double clean_tile64(expo_dtype dtype, double *a, double *s, const double 
 // MARK: a run
 
 #define TILE_BODY(REAL, WIDEN, COMBINE, NARROW, REAL_OF_BITS, CLEAN)                                                   \
-  REAL a[TILE], s[TILE], r[TILE];                                                                                      \
+  _Alignas(64) REAL a[TILE], s[TILE], r[TILE];                                                                                      \
   for (size_t start = 0; start < count; start += TILE) {                                                               \
     const size_t n = count - start < TILE ? count - start : TILE;                                                      \
     uint8_t *tile_output = output + start * output_size;                                                               \
@@ -429,11 +429,11 @@ static void convert(const expo_operation *operation, const uint8_t *aligned, uin
   for (size_t start = 0; start < count; start += TILE) {
     const size_t n = count - start < TILE ? count - start : TILE;
     if (operation->aligned == EXPO_F64) {
-      double r[TILE];
+      _Alignas(64) double r[TILE];
       widen_tile64(operation->aligned, aligned + start * aligned_size, r, n);
       narrow_tile64(operation->output, r, output + start * output_size, n);
     } else {
-      float r[TILE];
+      _Alignas(64) float r[TILE];
       widen_tile(operation->aligned, aligned + start * aligned_size, r, n);
       narrow_tile(operation->output, r, output + start * output_size, n);
     }

@@ -10,8 +10,8 @@ public struct Digest128: Sendable, Hashable {
     self.low = low
   }
 
-  init(_ hash: XXH128_hash_t) {
-    self.init(high: hash.high64, low: hash.low64)
+  init(_ digest: cxx_digest) {
+    self.init(high: digest.high, low: digest.low)
   }
 }
 
@@ -51,25 +51,26 @@ public struct XXH3: ~Copyable {
   private let state: OpaquePointer
 
   public init() {
-    guard let state = XXH3_createState() else { fatalError("out of memory") }
+    guard let state = cxx_create() else { preconditionFailure("out of memory") }
     self.state = state
-    XXH3_128bits_reset(state)
   }
 
   deinit {
-    XXH3_freeState(state)
+    cxx_free(state)
   }
 
   public mutating func update(_ bytes: UnsafeRawBufferPointer) {
-    XXH3_128bits_update(state, bytes.baseAddress, bytes.count)
+    if let start = bytes.baseAddress { cxx_update(state, start, bytes.count) }
   }
 
   /// The digest of everything so far.
   public func digest() -> Digest128 {
-    Digest128(XXH3_128bits_digest(state))
+    Digest128(cxx_finish(state))
   }
 
   public static func digest(of bytes: UnsafeRawBufferPointer) -> Digest128 {
-    Digest128(XXH3_128bits(bytes.baseAddress, bytes.count))
+    var hash = XXH3()
+    hash.update(bytes)
+    return hash.digest()
   }
 }
