@@ -48,14 +48,16 @@ let package = Package(
     .target(name: "CLinux"),
     .target(name: "CXXHash", cSettings: [.unsafeFlags(["-O3"])]),
 
+    .target(name: "TestSupport", dependencies: [systemPackage], path: "Tests/TestSupport", swiftSettings: strict),
     .testTarget(name: "KernelsTests", dependencies: ["Kernels", "Digests"], resources: [.copy("Fixtures")]),
     .testTarget(
-      name: "CheckpointTests", dependencies: ["Checkpoint", systemPackage], resources: [.copy("Fixtures")]),
-    .testTarget(name: "FileIOTests", dependencies: ["FileIO", "Kernels", systemPackage]),
-    .testTarget(name: "PlanningTests", dependencies: ["Planning"]),
+      name: "CheckpointTests", dependencies: ["Checkpoint", "TestSupport", systemPackage],
+      resources: [.copy("Fixtures")]),
+    .testTarget(name: "FileIOTests", dependencies: ["FileIO", "Kernels", "TestSupport", systemPackage]),
+    .testTarget(name: "PlanningTests", dependencies: ["Planning", systemPackage]),
     .testTarget(
-      name: "MergeTests", dependencies: ["Coordinator", "SampleModels", "Checkpoint", systemPackage]),
-    .testTarget(name: "CommandTests", dependencies: ["expomerge", systemPackage]),
+      name: "MergeTests", dependencies: ["Coordinator", "SampleModels", "TestSupport", systemPackage]),
+    .testTarget(name: "CommandTests", dependencies: ["expomerge", "TestSupport", systemPackage]),
   ],
   swiftLanguageModes: [.v6]
 )

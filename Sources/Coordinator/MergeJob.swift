@@ -1,7 +1,7 @@
 import Checkpoint
 public import Diagnostics
 import Digests
-import FileIO
+public import FileIO
 import Kernels
 public import Planning
 public import SystemPackage
@@ -37,8 +37,12 @@ public struct MergeJob: Sendable {
   private let output: FilePath
   private let options: Options
   private let context: RunContext
+  private let calls: SystemCalls
 
-  public init(plan: Plan, output: FilePath, options: Options = Options(), context: RunContext) {
+  public init(
+    plan: Plan, output: FilePath, options: Options = Options(), context: RunContext, calls: SystemCalls = .live
+  ) {
+    self.calls = calls
     self.plan = plan
     self.output = output
     self.options = options
@@ -50,15 +54,15 @@ public struct MergeJob: Sendable {
   /// - Throws: `interrupted` after a cancellation; `OUTPUT.partial` is then left.
   public func run() throws(Failure) -> Outcome {
     context.progress.begin(.preparing, total: 0)
-    let aligned = try InputFiles(of: plan.aligned, method: context.readMethod)
-    let sft = try InputFiles(of: plan.sft, method: context.readMethod)
+    let aligned = try InputFiles(of: plan.aligned, method: context.readMethod, calls: calls)
+    let sft = try InputFiles(of: plan.sft, method: context.readMethod, calls: calls)
     let alignedPath = try Directories.live.resolve(plan.aligned.folder)
     let sftPath = try Directories.live.resolve(plan.sft.folder)
     let alignedFingerprints = try InputFingerprint.all(plan.aligned, aligned, plan: plan)
     let sftFingerprints = try InputFingerprint.all(plan.sft, sft, plan: plan)
 
     let folder = try OutputFolder.create(
-      output, inputs: [alignedPath, sftPath], permissions: options.permissions)
+      output, inputs: [alignedPath, sftPath], permissions: options.permissions, calls: calls)
     let files: [File]
     let copied: [Manifest.CopiedFile]
     do throws(Failure) {

@@ -207,7 +207,7 @@ public struct OutputFolder: ~Copyable {
   }
 
   /// Removes everything, when nothing in it is worth keeping.
-  consuming func discard() {
+  public consuming func discard() {
     try? directories.removeTree(partial)
   }
 }

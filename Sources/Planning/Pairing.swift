@@ -173,8 +173,9 @@ struct Pairing {
   }
 
   /// Of FP8 block scales (DeepSeek), GPTQ, AWQ, compressed-tensors, bitsandbytes and MXFP4.
+  /// The longer of two that end alike comes first.
   private static let companionEndings = [
-    "_scale_inv", "_scale", "_scale_2", "_zero_point", ".scales", "_scales", ".qweight", ".qzeros", ".g_idx",
-    ".absmax", ".quant_map", ".nested_absmax", ".SCB", ".weight_scale", ".input_scale",
+    ".input_scale", ".weight_scale", "_scale_inv", "_scale_2", "_scale", "_scales", "_zero_point", ".scales",
+    ".qweight", ".qzeros", ".g_idx", ".nested_absmax", ".absmax", ".quant_map", ".SCB",
   ]
 }
