@@ -1,0 +1,148 @@
+import Foundation
+import SystemPackage
+import TestSupport
+import Testing
+
+@Suite("The command line")
+struct CommandTests {
+  let folder = TemporaryFolder()
+  let tool: Tool
+
+  init() {
+    tool = Tool(folder: folder.path)
+  }
+
+  private func makePair() throws {
+    #expect(try tool("sample", "--shape", "tiny", "--output", "pair").status == 0)
+  }
+
+  private let pair = ["--sft", "pair/sft", "--aligned", "pair/aligned", "--alpha", "0.3"]
+
+  @Test("merges, verifies and computes again")
+  func merge() throws {
+    try makePair()
+    let merged = try tool.run(["merge"] + pair + ["--output", "out", "--sha256"])
+    #expect(merged.status == 0)
+    #expect(merged.output.hasPrefix("Merged 21 tensors, 106816 parameters, into out"))
+    #expect(merged.output.contains("change: relative norm 0.00"))
+    #expect(merged.errors.isEmpty)
+    let verified = try tool("verify", "out", "--recompute", "--sha256")
+    #expect(verified.status == 0)
+    #expect(verified.output.split(separator: "\n").count == 3)
+    #expect(
+      TemporaryFolder.names(in: folder("out"))
+        == [
+          "README.md", "SHA256SUMS", "config.json", "expomerge.json", "generation_config.json", "model.safetensors",
+          "special_tokens_map.json", "tokenizer.json", "tokenizer_config.json",
+        ])
+  }
+
+  @Test("prints objects with --json, results and errors alike")
+  func json() throws {
+    try makePair()
+    let plan = try tool.run(["plan", "--json"] + pair)
+    #expect(plan.objects.map { $0["type"] as? String } == ["plan"])
+    #expect(plan.objects[0]["shards"] as? Int == 1)
+    let merged = try tool.run(["merge", "--json", "--output", "out"] + pair)
+    #expect(merged.objects.map { $0["type"] as? String } == ["merged"])
+    #expect(merged.objects[0]["tensors"] as? Int == 21)
+    #expect(merged.errors.isEmpty)
+    let again = try tool.run(["merge", "--json", "--output", "out"] + pair)
+    #expect(again.status == 73)
+    #expect(again.objects.map { $0["code"] as? String } == ["output-exists"])
+    #expect(again.objects[0]["exitCode"] as? Int == 73)
+    let inspected = try tool("inspect", "--json", "out")
+    #expect(inspected.objects.filter { $0["type"] as? String == "tensor" }.count == 21)
+    #expect(inspected.objects.last?["parameters"] as? Int == 106816)
+    #expect(try tool("verify", "--json", "out").objects.map { $0["check"] as? String } == ["digests"])
+  }
+
+  @Test("plans without touching anything")
+  func plan() throws {
+    try makePair()
+    let plan = try tool.run(["plan"] + pair + ["--output", "out"])
+    #expect(plan.status == 0)
+    #expect(plan.output.contains("extrapolated  21 tensors (21 BF16)"))
+    #expect(TemporaryFolder.names(in: folder.path) == ["pair"])
+  }
+
+  @Test("takes a negative alpha")
+  func negativeAlpha() throws {
+    try makePair()
+    #expect(
+      try tool("merge", "-q", "--sft", "pair/sft", "--aligned", "pair/aligned", "--alpha", "-0.5", "--output", "out").status == 0)
+  }
+
+  @Test(
+    "ends with the exit codes of sysexits",
+    arguments: [
+      (64, ["merge", "--alpha", "0.3"]), (64, ["merge", "--alpha", "many"]), (64, ["frobnicate"]),
+      (64, ["verify", "out", "--sample", "3"]), (64, ["sample", "--shape", "tiny", "--output", "x", "--dtype", "i8"]),
+      (64, ["plan", "--sft", "pair/sft", "--aligned", "pair/aligned", "--alpha", "0.3", "--max-file-size", "5 parsecs"]),
+      (66, ["inspect", "nowhere"]), (66, ["verify", "pair/sft"]),
+      (66, ["merge", "--sft", "no", "--aligned", "pair/aligned", "--alpha", "0.3", "--output", "out"]),
+      (65, ["inspect", "broken.safetensors"]),
+      (73, ["sample", "--shape", "tiny", "--output", "pair"]),
+      (73, ["merge", "--sft", "pair/sft", "--aligned", "pair/aligned", "--alpha", "0.3", "--output", "pair"]),
+      (78, ["merge", "--sft", "pair/sft", "--aligned", "pair/aligned", "--alpha", "nan", "--output", "out"]),
+      (78, ["plan", "--sft", "pair/sft", "--aligned", "pair/aligned", "--alpha", "0.3", "--shard-size", "1MB"]),
+      (0, ["--help"]), (0, ["merge", "--help"]), (0, ["--version"]),
+    ])
+  func exitCodes(status: Int, arguments: [String]) throws {
+    try makePair()
+    folder.write("not safetensors", to: "broken.safetensors")
+    let result = try tool.run(arguments)
+    #expect(result.status == Int32(status), "\(result.errors)")
+    if status != 0 { #expect(!result.errors.isEmpty) }
+    #expect(TemporaryFolder.names(in: folder.path) == ["pair", "broken.safetensors"])
+  }
+
+  @Test("lists the first problems and how many there are")
+  func manyProblems() throws {
+    try makePair()
+    let config = try String(contentsOfFile: folder("pair/aligned/config.json").string, encoding: .utf8)
+    #expect(!config.isEmpty)
+    #expect(try tool("sample", "--shape", "llama-1b", "--sparse", "--output", "other").status == 0)
+    let result = try tool("plan", "--sft", "pair/sft", "--aligned", "other/aligned", "--alpha", "0.3")
+    #expect(result.status == 65)
+    let lines = result.errors.split(separator: "\n")
+    #expect(lines.count == 21)
+    #expect(lines[0].hasPrefix("error: other/aligned/model.safetensors: tensor '"))
+    #expect(lines[20].hasSuffix("201 in all"))
+  }
+
+  @Test("says what is broken where, and what to do")
+  func message() throws {
+    folder.write("not safetensors", to: "broken.safetensors")
+    let result = try tool("inspect", "broken.safetensors")
+    #expect(
+      result.errors
+        == "error: ./broken.safetensors (byte 0): the header's length is 7306634592548843374 bytes; 100000000 are the limit; download or convert the file again\n"
+    )
+  }
+
+  @Test("Ctrl-C leaves no output and says what is left", arguments: [SIGINT, SIGTERM])
+  func interrupted(signal: Int32) throws {
+    #expect(try tool("sample", "--shape", "llama-1b", "--sparse", "--output", "pair").status == 0)
+    // The merge may win the race against the signal: then try again.
+    for _ in 0..<20 {
+      let (process, finish) = try tool.start(["merge", "--sync", "none", "--threads", "1", "--output", "out"] + pair)
+      while process.isRunning && !TemporaryFolder.exists(folder("out.partial/model.safetensors")) { usleep(500) }
+      kill(process.processIdentifier, signal)
+      process.waitUntilExit()
+      let result = finish()
+      if result.status == 0 {
+        try FileManager.default.removeItem(atPath: folder("out").string)
+        continue
+      }
+      #expect(process.terminationReason == .exit)
+      #expect(result.status == 75)
+      #expect(result.errors.contains("error: stopped: out.partial is left with"))
+      #expect(!TemporaryFolder.exists(folder("out")))
+      #expect(TemporaryFolder.exists(folder("out.partial")))
+      #expect(try tool.run(["merge", "--output", "out"] + pair).status == 73)
+      return
+    }
+    Issue.record("twenty merges of 2 GB were all faster than a signal")
+  }
+}
