@@ -14,7 +14,7 @@ public struct InputFiles: Sendable {
 
   /// Opens all weight files; each must have the size that its header was checked against.
   ///
-  /// - Parameter method: nil chooses by filesystem.
+  /// - Parameter method: nil chooses.
   public init(of checkpoint: Checkpoint, method: ReadMethod? = nil, calls: SystemCalls = .live) throws(Failure) {
     var files: [File] = []
     for (index, weightFile) in checkpoint.files.enumerated() {
@@ -31,7 +31,7 @@ public struct InputFiles: Sendable {
     }
     self.files = files
     sizes = checkpoint.files.map(\.header.fileSize)
-    self.method = method ?? .automatic(at: checkpoint.folder)
+    self.method = method ?? .automatic
     let isRemote = FileSystemKind(at: checkpoint.folder)?.isRemote ?? false
     blockSize = isRemote ? 4 << 20 : 256 << 10
   }

@@ -1,14 +1,10 @@
-public import SystemPackage
-
 /// How inputs are read.
 public enum ReadMethod: String, Sendable, CaseIterable, Codable {
   /// Mapped into memory.
   case mmap
-  /// Read into buffers.
+  /// Read into buffers that stay in the cache.
   case pread
 
-  /// What is fastest for files at a path: see docs/decisions.md for the measurements.
-  public static func automatic(at path: FilePath) -> ReadMethod {
-    .pread
-  }
+  /// What was fastest wherever it was measured (docs/decisions.md).
+  public static let automatic = ReadMethod.pread
 }

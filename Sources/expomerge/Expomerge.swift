@@ -26,9 +26,18 @@ struct Expomerge: ParsableCommand {
     } catch let failure as ReportedFailure {
       Glibc.exit(failure.exitCode)
     } catch {
-      exit(withError: error)
+      let code = exitCode(for: error)
+      guard !code.isSuccess, CommandLine.arguments.contains("--json") else { exit(withError: error) }
+      var console = Console()
+      console.json = true
+      console.emit(ProblemMessage("error", Problem(.usage, message(for: error)), exitCode: code.rawValue))
+      Glibc.exit(code.rawValue)
     }
   }
+}
+
+extension Problem.Code {
+  static let usage = Self("usage")
 }
 
 /// A failure that has been shown already.

@@ -43,9 +43,6 @@ struct MergeCommand: ParsableCommand {
       let context = running.context(display, cancellation: cancellation)
 
       console.warn(plan.aligned.warnings + plan.sft.warnings + plan.skippedWarnings)
-      let look = try QuickLook.estimate(plan, context)
-      console.warn(DeltaJudgement.warnings(about: look, isSample: true))
-
       var options = MergeJob.Options()
       options.sync = sync
       options.sha256 = sha256
@@ -55,6 +52,9 @@ struct MergeCommand: ParsableCommand {
       let start = ProgressDisplay.now()
       let outcome: MergeJob.Outcome
       do throws(Failure) {
+        let look = try QuickLook.estimate(plan, context)
+        display.finish()
+        console.warn(DeltaJudgement.warnings(about: look, isSample: true))
         outcome = try MergeJob(plan: plan, output: FilePath(output), options: options, context: context).run()
       } catch {
         display.finish()
@@ -66,6 +66,9 @@ struct MergeCommand: ParsableCommand {
   }
 
   private func interruption(_ plan: Plan, _ snapshot: Progress.Snapshot) -> Failure {
+    guard snapshot.phase != .preparing else {
+      return Failure(.interrupted, Problem(.interrupted, "stopped before anything was written"))
+    }
     let done = snapshot.phase == .merging ? snapshot.done : plan.outputBytes
     return Failure(
       .interrupted,
