@@ -2,7 +2,7 @@ public import Diagnostics
 public import Digests
 import FileIO
 import FoundationEssentials
-import Kernels
+public import Kernels
 public import Planning
 public import SystemPackage
 
@@ -34,33 +34,10 @@ public struct Manifest: Sendable, Equatable, Codable {
     public let digest: Digest128
   }
 
+  /// What was changed in a tensor, or in all of them.
   public struct Statistics: Sendable, Equatable, Codable {
     public let name: String
-    public let elements: UInt64
-    public let unchanged: UInt64
-    public let nonFiniteInputs: UInt64
-    public let nonFiniteOutputs: UInt64
-    public let overflows: UInt64
-    /// Σ d², Σ a², Σ s², Σ a·s and max |d|, with d = a - s.
-    public let deltaSquared: Double
-    public let alignedSquared: Double
-    public let sftSquared: Double
-    public let dot: Double
-    public let largestDelta: Double
-
-    init(_ name: String, _ sums: DeltaSums) {
-      self.name = name
-      elements = sums.elements
-      unchanged = sums.unchanged
-      nonFiniteInputs = sums.nonFiniteInputs
-      nonFiniteOutputs = sums.nonFiniteOutputs
-      overflows = sums.overflows
-      deltaSquared = sums.deltaSquared
-      alignedSquared = sums.alignedSquared
-      sftSquared = sums.sftSquared
-      dot = sums.dot
-      largestDelta = sums.largestDelta
-    }
+    public let sums: DeltaSums
   }
 
   /// Of this format.
@@ -77,7 +54,7 @@ public struct Manifest: Sendable, Equatable, Codable {
   public var files: [WeightFile]
   public let copied: [CopiedFile]
   public let notes: [String]
-  public let total: Statistics
+  public let total: DeltaSums
   /// By tensor, in the order of the plan; copied tensors are left out.
   public let tensors: [Statistics]
 

@@ -83,9 +83,9 @@ public struct MergeJob: Sendable {
         let shards = results[file.firstShard..<file.firstShard + file.shardCount].map(\.digest)
         return .init(name: file.name, bytes: file.size, shards: shards)
       },
-      copied: copied, notes: plan.notes, total: .init("total", statistics.total),
+      copied: copied, notes: plan.notes, total: statistics.total,
       tensors: plan.pairs.indices.filter { plan.pairs[$0].treatment != .copy }.map { index in
-        .init(plan.pairs[index].name, statistics.tensors[index])
+        .init(name: plan.pairs[index].name, sums: statistics.tensors[index])
       })
 
     if let index = plan.index {

@@ -1,6 +1,6 @@
 import Checkpoint
 import Digests
-public import Kernels
+import Kernels
 import Planning
 import SystemPackage
 
@@ -28,8 +28,8 @@ struct ModelCard {
       "| dtype | \(manifest.recipe.dtype?.rawValue ?? "as aligned") |",
       "| vocabulary | \(manifest.recipe.vocabulary.rawValue) |",
     ]
-    if let norm = manifest.total.sums.relativeNorm { lines.append("| relative norm of the delta | \(decimal(norm, 5)) |") }
-    if let cosine = manifest.total.sums.cosine { lines.append("| cosine of aligned and sft | \(decimal(cosine, 6)) |") }
+    if let norm = manifest.total.relativeNorm { lines.append("| relative norm of the delta | \(decimal(norm, 5)) |") }
+    if let cosine = manifest.total.cosine { lines.append("| cosine of aligned and sft | \(decimal(cosine, 6)) |") }
     lines += ["", "## Command", "", "```", command, "```", "", "## Digests", ""]
     lines += ["| file | bytes | \(manifest.files.first?.sha256 == nil ? "XXH3-128 of the first shard" : "SHA-256") |", "|---|---|---|"]
     for file in manifest.files {
@@ -62,23 +62,5 @@ struct ModelCard {
       return parts.joined(separator: "-").replacing("--", with: "/")
     }
     return folder.lastComponent?.string ?? folder.string
-  }
-}
-
-extension Manifest.Statistics {
-  /// The sums again.
-  public var sums: DeltaSums {
-    var sums = DeltaSums()
-    sums.deltaSquared = deltaSquared
-    sums.alignedSquared = alignedSquared
-    sums.sftSquared = sftSquared
-    sums.dot = dot
-    sums.largestDelta = largestDelta
-    sums.elements = elements
-    sums.unchanged = unchanged
-    sums.nonFiniteInputs = nonFiniteInputs
-    sums.nonFiniteOutputs = nonFiniteOutputs
-    sums.overflows = overflows
-    return sums
   }
 }

@@ -158,11 +158,6 @@ public final class File: Sendable {
     _ = linux_start_writeback(descriptor, Int64(range.lowerBound), Int64(range.count))
   }
 
-  /// Tells the kernel that a range will be read soon; posix_fadvise(2). Only a hint.
-  public func willNeed(_ range: Range<Int>) {
-    _ = posix_fadvise(descriptor, off_t(range.lowerBound), off_t(range.count), POSIX_FADV_WILLNEED)
-  }
-
   /// Tells the kernel to read well ahead of reads in order; posix_fadvise(2). Only a hint.
   public func willReadInOrder() {
     _ = posix_fadvise(descriptor, 0, 0, POSIX_FADV_SEQUENTIAL)

@@ -29,10 +29,5 @@ public struct Mapping: ~Copyable {
     if let base { munmap(base, mappedCount) }
   }
 
-  /// Starts reading the range from the disk; madvise(2). Only a hint.
-  public func willNeed() {
-    if let base { madvise(base, mappedCount, MADV_WILLNEED) }
-  }
-
   private static let pageSize = Int(sysconf(Int32(_SC_PAGESIZE)))
 }

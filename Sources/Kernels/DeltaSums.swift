@@ -3,7 +3,7 @@ import CKernels
 /// Sums over pairs of elements (a, s) and their difference d = a - s: what a merge changes, and by how much.
 ///
 /// Elements where a, s or d is not finite are counted and left out of the sums.
-public struct DeltaSums: Sendable, Equatable {
+public struct DeltaSums: Sendable, Equatable, Codable {
   /// Σ d², in f64.
   public var deltaSquared: Double = 0
   /// Σ a², in f64.

@@ -51,6 +51,17 @@ struct MergeJobTests {
     #expect(small["model.safetensors"] == large["model.safetensors"])
   }
 
+  @Test("writes a header that is larger than a shard")
+  func largeHeader() throws {
+    let names = (0..<1500).map { "model.layers.\($0).a_long_name_that_fills_the_header.weight" }
+    workshop.writePair(aligned: names.map { TensorBytes($0, [1]) }, sft: names.map { TensorBytes($0, [2]) })
+    let plan = try workshop.plan()
+    #expect(plan.files[0].header.count > 2 * plan.recipe.shardSize)
+    try workshop.merge()
+    #expect(try workshop.values(names[700]) == [0.5])
+    #expect(try Verification(workshop.output, context: RunContext(threads: 2)).recompute().problems.isEmpty)
+  }
+
   @Test("copies what is not floating-point, and tells where the pair differs there")
   func copies() throws {
     workshop.writePair(
