@@ -5,6 +5,7 @@
 #include <pthread.h>
 #include <setjmp.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <string.h>
 
 #include "kernels_internal.h"
@@ -14,7 +15,8 @@ static _Thread_local volatile sig_atomic_t guarded = 0;
 static struct sigaction previous;
 
 static void on_sigbus(int signal, siginfo_t *info, void *context) {
-  if (guarded) {
+  // si_code tells a fault from a signal that somebody sent.
+  if (guarded && info->si_code > 0) {
     guarded = 0;
     siglongjmp(guard, 1);
   }
@@ -25,6 +27,17 @@ static void on_sigbus(int signal, siginfo_t *info, void *context) {
   } else {
     sigaction(SIGBUS, &previous, NULL); // the access faults again, and the default action follows
   }
+}
+
+/// Nothing that may fault is moved out from between these by the compiler.
+static void enter_guard(void) {
+  guarded = 1;
+  atomic_signal_fence(memory_order_seq_cst);
+}
+
+static void leave_guard(void) {
+  atomic_signal_fence(memory_order_seq_cst);
+  guarded = 0;
 }
 
 static void install(void) {
@@ -72,16 +85,16 @@ int expo_extrapolate(expo_level level, const expo_operation *operation, const vo
                      void *output, size_t count, expo_sums *sums) {
   install_once();
   if (sigsetjmp(guard, 0) != 0) return 1;
-  guarded = 1;
+  enter_guard();
   run_function(level)(operation, aligned, sft, output, count, sums);
-  guarded = 0;
+  leave_guard();
   return 0;
 }
 
 int expo_copy(const void *aligned, const void *sft, void *output, size_t bytes, uint64_t *differing) {
   install_once();
   if (sigsetjmp(guard, 0) != 0) return 1;
-  guarded = 1;
+  enter_guard();
   memcpy(output, aligned, bytes);
   if (sft != NULL && memcmp(output, sft, bytes) != 0) {
     const uint8_t *a = output, *s = sft;
@@ -89,6 +102,6 @@ int expo_copy(const void *aligned, const void *sft, void *output, size_t bytes, 
     for (size_t i = 0; i < bytes; i++) count += a[i] != s[i];
     *differing += count;
   }
-  guarded = 0;
+  leave_guard();
   return 0;
 }

@@ -424,21 +424,33 @@ static double clean_tile64(expo_dtype dtype, double *a, double *s, const double 
     if (largest > sums->largest_delta) sums->largest_delta = largest;                                                  \
   }
 
-static void convert(const expo_operation *operation, const uint8_t *aligned, uint8_t *output, size_t count) {
-  const size_t aligned_size = expo_size(operation->aligned), output_size = expo_size(operation->output);
-  for (size_t start = 0; start < count; start += TILE) {
-    const size_t n = count - start < TILE ? count - start : TILE;
-    if (operation->aligned == EXPO_F64) {
-      _Alignas(64) double r[TILE];
-      widen_tile64(operation->aligned, aligned + start * aligned_size, r, n);
-      narrow_tile64(operation->output, r, output + start * output_size, n);
-    } else {
-      _Alignas(64) float r[TILE];
-      widen_tile(operation->aligned, aligned + start * aligned_size, r, n);
-      narrow_tile(operation->output, r, output + start * output_size, n);
-    }
+#define COUNT_CONVERTED                                                                                                \
+  for (size_t i = 0; i < n; i++) {                                                                                     \
+    const int input_finite = isfinite(r[i]), output_finite = expo_is_finite(dtype, output, i);                         \
+    sums->nonfinite_inputs += !input_finite;                                                                           \
+    sums->nonfinite_outputs += !output_finite;                                                                         \
+    sums->overflows += input_finite && (!output_finite || fabs((double)r[i]) > expo_saturates_above(dtype));           \
   }
+
+static void count_converted(expo_dtype dtype, const float *r, const void *output, size_t n, expo_sums *sums) {
+  COUNT_CONVERTED
 }
+
+static void count_converted64(expo_dtype dtype, const double *r, const void *output, size_t n, expo_sums *sums) {
+  COUNT_CONVERTED
+}
+
+#define CONVERT_BODY(REAL, WIDEN, NARROW, COUNT)                                                                       \
+  _Alignas(64) REAL r[TILE];                                                                                           \
+  for (size_t start = 0; start < count; start += TILE) {                                                               \
+    const size_t n = count - start < TILE ? count - start : TILE;                                                      \
+    uint8_t *tile_output = output + start * output_size;                                                               \
+    WIDEN(operation->aligned, aligned + start * aligned_size, r, n);                                                   \
+    NARROW(operation->output, r, tile_output, n);                                                                      \
+    int is_large = 0;                                                                                                  \
+    for (size_t i = 0; i < n; i++) is_large |= !(r[i] <= largest && r[i] >= -largest);                                 \
+    if (is_large) COUNT(operation->output, r, tile_output, n, sums);                                                   \
+  }
 
 void EXPO_NAME(expo_run)(const expo_operation *operation, const uint8_t *aligned, const uint8_t *sft, uint8_t *output,
                          size_t count, expo_sums *sums) {
@@ -446,7 +458,13 @@ void EXPO_NAME(expo_run)(const expo_operation *operation, const uint8_t *aligned
                output_size = expo_size(operation->output);
   const double largest_finite = expo_largest_finite(operation->output);
   if (operation->arithmetic == EXPO_ARITHMETIC_CONVERT) {
-    convert(operation, aligned, output, count);
+    if (operation->aligned == EXPO_F64) {
+      const double largest = largest_finite;
+      CONVERT_BODY(double, widen_tile64, narrow_tile64, count_converted64)
+    } else {
+      const float largest = largest_finite > 0x1.fffffep127 ? 0x1.fffffep127f : (float)largest_finite;
+      CONVERT_BODY(float, widen_tile, narrow_tile, count_converted)
+    }
   } else if (operation->aligned == EXPO_F64 || operation->sft == EXPO_F64) {
     const double alpha = operation->alpha;
     const uint64_t limit = bits64(largest_finite);

@@ -5,6 +5,8 @@
 #include <sched.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
 #include <sys/vfs.h>
 #include <unistd.h>
 
@@ -21,7 +23,7 @@ int linux_statfs(const char *path, uint32_t *type, uint64_t *available_blocks, u
   if (statfs(path, &info) != 0) return -1;
   *type = (uint32_t)info.f_type;
   *available_blocks = info.f_bavail;
-  *block_size = (uint64_t)info.f_bsize;
+  *block_size = (uint64_t)(info.f_frsize > 0 ? info.f_frsize : info.f_bsize);
   return 0;
 }
 
@@ -40,4 +42,17 @@ int linux_exchange(const char *one, const char *other) {
 int linux_available_cpus(void) {
   cpu_set_t set;
   return sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set) : 0;
+}
+
+int linux_is_mount_point(const char *path) {
+  struct statx info;
+  if (statx(AT_FDCWD, path, AT_STATX_SYNC_AS_STAT, STATX_TYPE, &info) != 0) return 0;
+  return (info.stx_attributes & STATX_ATTR_MOUNT_ROOT) != 0;
+}
+
+void linux_raise_descriptor_limit(void) {
+  struct rlimit limit;
+  if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
+  limit.rlim_cur = limit.rlim_max;
+  setrlimit(RLIMIT_NOFILE, &limit);
 }

@@ -13,19 +13,21 @@ static void update_portable(void *state, const void *bytes, size_t count) {
   XXH3_128bits_update((XXH3_state_t *)state, bytes, count);
 }
 
-static cxx_update_function *best_update(void) {
+static cxx_update_function *update_function(cxx_level level) {
 #if defined(__x86_64__)
-  if (__builtin_cpu_supports("x86-64-v4")) return cxx_update_v4;
-  if (__builtin_cpu_supports("x86-64-v3")) return cxx_update_v3;
+  const int has_v3 = __builtin_cpu_supports("x86-64-v3"), has_v4 = __builtin_cpu_supports("x86-64-v4");
+  if ((level == CXX_BEST || level == CXX_V4) && has_v4) return cxx_update_v4;
+  if ((level == CXX_BEST || level == CXX_V3) && has_v3) return cxx_update_v3;
 #endif
-  return update_portable;
+  return level == CXX_BEST || level == CXX_PORTABLE ? update_portable : NULL;
 }
 
-cxx_state *cxx_create(void) {
-  cxx_state *state = aligned_alloc(64, sizeof(cxx_state));
+cxx_state *cxx_create(cxx_level level) {
+  cxx_update_function *update = update_function(level);
+  cxx_state *state = update == NULL ? NULL : aligned_alloc(64, sizeof(cxx_state));
   if (state == NULL) return NULL;
   XXH3_128bits_reset(&state->state);
-  state->update = best_update();
+  state->update = update;
   return state;
 }
 

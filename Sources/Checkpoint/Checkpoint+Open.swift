@@ -43,7 +43,7 @@ extension Checkpoint {
     }
     checkpoint = Checkpoint(
       folder: folder, files: checkpoint.files, tensors: checkpoint.tensors, config: config,
-      companions: others.companions, skipped: others.skipped, warnings: weights.warnings + checkpoint.warnings)
+      companions: others.companions, skipped: others.skipped, warnings: weights.warnings + checkpoint.warnings + others.warnings)
     return checkpoint
   }
 
@@ -185,6 +185,13 @@ extension Checkpoint {
             .tensorNotInIndex, "the tensor is in a file but not in \(index.name)", file: folder.string,
             tensor: tensor, remedy: "download the index again or regenerate it"))
       }
+    }
+    // Far beyond any model, and far below where sums of bytes overflow.
+    var elements = 0.0
+    for tensor in tensors { elements += Double(tensor.elementCount) }
+    if elements > 0x1p55 {
+      problems.append(
+        Problem(.shapeOverflows, "the tensors have more than 2^55 elements", file: folder.string, remedy: "check the files"))
     }
     guard problems.isEmpty else { throw Failure(category, problems) }
     return Checkpoint(folder: folder, files: files, tensors: tensors)

@@ -11,6 +11,8 @@ public struct ModelConfig: Sendable, Equatable {
   public let tiesWordEmbeddings: Bool?
   /// Where the values of `torch_dtype` and `dtype` stand in `json`, quotes included.
   let dtypeRanges: [Range<Int>]
+  /// Whether one of them is the model's own.
+  let saysDType: Bool
   /// Just behind the opening brace.
   let firstMember: Int
 
@@ -18,14 +20,12 @@ public struct ModelConfig: Sendable, Equatable {
 
   /// - Parameter file: its path, for errors.
   public init(json: [UInt8], file: String) throws(Failure) {
-    var ties: Bool?
-    var ranges: [Range<Int>] = []
-    var firstMember = 0
+    var found = Findings()
     do throws(JSONScanner.Fault) {
       try withScanner(json) { scanner throws(JSONScanner.Fault) in
         _ = scanner.peek()
-        firstMember = scanner.position + 1
-        try Self.read(&scanner, path: [], &ties, &ranges)
+        found.firstMember = scanner.position + 1
+        try Self.read(&scanner, inside: nil, depth: 0, &found)
         try scanner.expectEnd()
       }
     } catch {
@@ -35,33 +35,52 @@ public struct ModelConfig: Sendable, Equatable {
           .configInvalid, "is not valid: \(error.message)", file: file, byte: error.byte, remedy: "correct the file"))
     }
     self.json = json
-    tiesWordEmbeddings = ties
-    dtypeRanges = ranges
-    self.firstMember = firstMember
+    tiesWordEmbeddings = found.ties ?? found.textTies
+    dtypeRanges = found.dtypeRanges
+    saysDType = found.saysDType
+    firstMember = found.firstMember
   }
 
+  private struct Findings {
+    var ties: Bool?
+    var textTies: Bool?
+    var dtypeRanges: [Range<Int>] = []
+    var saysDType = false
+    var firstMember = 0
+  }
+
+  /// - Parameter inside: the key of the object of the first level that this object is in.
   private static func read(
-    _ scanner: inout JSONScanner, path: [String], _ ties: inout Bool?, _ ranges: inout [Range<Int>]
+    _ scanner: inout JSONScanner, inside: String?, depth: Int, _ found: inout Findings
   ) throws(JSONScanner.Fault) {
-    var (foundTies, foundRanges) = (ties, ranges)
     try scanner.readObject { (scanner, key, _) throws(JSONScanner.Fault) in
-      switch (key, scanner.peek()) {
-      case ("tie_word_embeddings", UInt8(ascii: "t")), ("tie_word_embeddings", UInt8(ascii: "f")):
+      let next = scanner.peek()
+      switch key {
+      case "tie_word_embeddings" where next == UInt8(ascii: "t") || next == UInt8(ascii: "f"):
         let value = try scanner.readBool()
-        if path.isEmpty || (path == ["text_config"] && foundTies == nil) { foundTies = value }
-      case ("torch_dtype", UInt8(ascii: "\"")), ("dtype", UInt8(ascii: "\"")):
+        if depth == 0 { found.ties = value }
+        if depth == 1 && inside == "text_config" { found.textTies = value }
+      case "torch_dtype", "dtype":
+        // Of the model itself whatever stands there, even null; elsewhere only what is a dtype of PyTorch.
         let start = scanner.position
-        let value = try scanner.readString()
-        if torchNames.contains(value) { foundRanges.append(start..<scanner.position) }
-      case ("quantization_config", _):
+        if next == UInt8(ascii: "\"") {
+          let name = try scanner.readString()
+          if depth == 0 || torchNames.contains(name) { found.dtypeRanges.append(start..<scanner.position) }
+        } else {
+          try scanner.skipValue()
+          if depth == 0 { found.dtypeRanges.append(start..<scanner.position) }
+        }
+        if depth == 0 { found.saysDType = true }
+      case "quantization_config":
         try scanner.skipValue()
-      case (_, UInt8(ascii: "{")):
-        try read(&scanner, path: path + [key], &foundTies, &foundRanges)
       default:
-        try scanner.skipValue()
+        if next == UInt8(ascii: "{") {
+          try read(&scanner, inside: inside ?? key, depth: depth + 1, &found)
+        } else {
+          try scanner.skipValue()
+        }
       }
     }
-    (ties, ranges) = (foundTies, foundRanges)
   }
 
   private static let torchNames: Set<String> = ["float64", "float32", "float16", "bfloat16"]
@@ -74,7 +93,7 @@ public struct ModelConfig: Sendable, Equatable {
     for range in dtypeRanges.reversed() {
       result.replaceSubrange(range, with: "\"\(torchName)\"".utf8)
     }
-    if dtypeRanges.isEmpty {
+    if !saysDType {
       let rest = json[firstMember...].first { ![0x20, 0x09, 0x0A, 0x0D].contains($0) }
       let comma = rest == UInt8(ascii: "}") ? "" : ","
       result.insert(contentsOf: "\n  \"torch_dtype\": \"\(torchName)\"\(comma)".utf8, at: firstMember)

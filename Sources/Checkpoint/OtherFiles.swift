@@ -1,12 +1,22 @@
-import Diagnostics
+public import Diagnostics
 import FileIO
 import SystemPackage
+
+extension Problem.Code {
+  public static let fileLeftOut = Self("file-left-out")
+}
 
 /// The files of a checkpoint folder that are not weights, sorted into those that a merged model needs and the rest.
 enum OtherFiles {
   struct Listing {
     var companions: [Checkpoint.OtherFile] = []
     var skipped: [Checkpoint.OtherFile] = []
+    var warnings: [Problem] = []
+
+    mutating func leaveOut(_ path: FilePath, _ reason: String) {
+      warnings.append(
+        Problem(.fileLeftOut, "not copied: \(reason)", file: path.string, remedy: "copy it yourself if the model needs it"))
+    }
   }
 
   /// Bytes; larger files are taken for weights or data in disguise.
@@ -21,14 +31,27 @@ enum OtherFiles {
   private static func list(
     _ folder: FilePath, prefix: String, depth: Int, into listing: inout Listing
   ) throws(Failure) {
-    for name in try Directories.live.names(in: folder) {
+    let names: [String]
+    do throws(Failure) {
+      names = try Directories.live.names(in: folder)
+    } catch {
+      guard depth > 0 else { throw error }
+      return listing.leaveOut(folder, "the folder cannot be listed")
+    }
+    for name in names {
       let path = folder.appending(name)
       let relative = prefix + name
       switch try Directories.live.kind(of: path) {
-      case .directory where !ignoredFolders.contains(name) && depth < 8:
+      case .directory where !ignoredFolders.contains(name):
         // A linked folder could lead anywhere, also back here.
         let isLink = try Directories.live.isSymbolicLink(path)
-        if !isLink { try list(path, prefix: relative + "/", depth: depth + 1, into: &listing) }
+        if isLink || depth == 8 {
+          listing.leaveOut(path, isLink ? "a linked folder" : "the folders are too deep")
+        } else {
+          try list(path, prefix: relative + "/", depth: depth + 1, into: &listing)
+        }
+      case nil:
+        listing.leaveOut(path, "a link to nowhere, or a name that is not UTF-8")
       case .file(let size) where !isWeightFile(name) && !(depth == 0 && replaced.contains(name)):
         let file = Checkpoint.OtherFile(path: relative, size: size)
         if size > sizeLimit { listing.skipped.append(file) } else { listing.companions.append(file) }

@@ -8,6 +8,12 @@ enum Checksums {
   static let fileName = "SHA256SUMS"
   private static let blockSize = 1 << 20
 
+  /// A line of SHA256SUMS; names with a backslash or line break are escaped as coreutils does.
+  static func line(file: String, digest: String) -> String {
+    let escaped = file.replacing("\\", with: "\\\\").replacing("\n", with: "\\n")
+    return (escaped == file ? "" : "\\") + "\(digest)  \(escaped)"
+  }
+
   /// 64 lower-case hexadecimal digits, by file.
   static func compute(_ files: [FilePath], _ context: RunContext) throws(Failure) -> [String] {
     let digests = ResultSlots<String>(count: files.count)

@@ -23,13 +23,14 @@ public enum DeltaJudgement {
   public static func warnings(about sums: DeltaSums, isSample: Bool) -> [Problem] {
     var warnings: [Problem] = []
     let where_ = isSample ? " in the pages looked at" : ""
-    if sums.elements > 0, sums.unchanged + sums.nonFiniteInputs == sums.elements {
+    if sums.unchanged > 0, sums.unchanged + sums.nonFiniteInputs == sums.elements {
       warnings.append(
         Problem(
           .modelsIdentical, "the two models are identical\(where_): the output equals aligned",
           remedy: "check that --sft and --aligned are the right checkpoints"))
     }
-    if let norm = sums.relativeNorm, let cosine = sums.cosine, norm > suspectRelativeNorm || cosine < suspectCosine {
+    let cosine = sums.cosine ?? 0
+    if let norm = sums.relativeNorm, norm > suspectRelativeNorm || cosine < suspectCosine {
       warnings.append(
         Problem(
           .deltaTooLarge,
@@ -54,9 +55,9 @@ public enum DeltaJudgement {
 
 /// A number with a fixed number of decimals.
 public func decimal(_ value: Double, _ places: Int) -> String {
-  guard value.isFinite, abs(value) < 1e15 else { return "\(value)" }
   var scale = 1
   for _ in 0..<places { scale *= 10 }
+  guard value.isFinite, abs(value) * Double(scale) < 9e18 else { return "\(value)" }
   let scaled = Int((abs(value) * Double(scale)).rounded())
   let sign = value < 0 && scaled > 0 ? "-" : ""
   guard places > 0 else { return sign + String(scaled) }

@@ -11,7 +11,7 @@ extension Problem.Code {
 }
 
 /// `expomerge.json` beside the merged weights: what they were made from and what they must be
-/// (docs/file-formats.md). It holds nothing that depends on when, where or by how many threads the merge ran.
+/// (docs/file-formats.md). It holds nothing that depends on when or by how many threads the merge ran.
 public struct Manifest: Sendable, Equatable, Codable {
   public struct Input: Sendable, Equatable, Codable {
     /// Absolute, on the machine that merged.
@@ -27,7 +27,8 @@ public struct Manifest: Sendable, Equatable, Codable {
     public var sha256: String?
   }
 
-  public struct CopiedFile: Sendable, Equatable, Codable {
+  /// A file beside the weights: copied from aligned, or the index.
+  public struct OtherFile: Sendable, Equatable, Codable {
     public let path: String
     public let bytes: Int
     /// XXH3-128.
@@ -47,12 +48,13 @@ public struct Manifest: Sendable, Equatable, Codable {
   public let recipe: Recipe
   /// Of the plan: recipe and headers.
   public let plan: Digest128
-  /// Of all shards' digests in order: one value that identifies the merged weights.
+  /// `weightsDigest` of all shards: one value that identifies the merged weights.
   public let weights: Digest128
   public let aligned: Input
   public let sft: Input
   public var files: [WeightFile]
-  public let copied: [CopiedFile]
+  /// Not the model card, which people edit.
+  public let others: [OtherFile]
   public let notes: [String]
   public let total: DeltaSums
   /// By tensor, in the order of the plan; copied tensors are left out.
@@ -84,30 +86,51 @@ public struct Manifest: Sendable, Equatable, Codable {
     let decoder = JSONDecoder()
     decoder.nonConformingFloatDecodingStrategy = .convertFromString(
       positiveInfinity: "inf", negativeInfinity: "-inf", nan: "nan")
-    let manifest: Manifest
-    do {
-      manifest = try decoder.decode(Manifest.self, from: Data(File.contents(of: path, limit: sizeLimit)))
-    } catch let failure as Failure {
-      throw failure
-    } catch {
-      throw refusal("is not a manifest of expomerge: \(error)", path)
+    let data = try Data(File.contents(of: path, limit: sizeLimit))
+    guard let header = try? decoder.decode(Header.self, from: data) else {
+      throw refusal("is not a manifest of expomerge", path)
     }
-    guard manifest.format == 1 else {
-      throw refusal("is of format \(manifest.format); this expomerge reads format 1", path)
+    guard header.format == 1 else {
+      throw refusal("is of format \(header.format); this expomerge reads format 1", path)
     }
-    let shardSize = manifest.recipe.shardSize
-    for file in manifest.files {
-      guard shardSize > 0, file.bytes >= 0, !file.name.utf8.contains(UInt8(ascii: "/")),
-        file.shards.count == (file.bytes - 1) / shardSize + 1
-      else { throw refusal("the entry of \(file.name) is not consistent", path) }
+    guard let manifest = try? decoder.decode(Manifest.self, from: data) else {
+      throw refusal("is not a complete manifest", path)
     }
-    for file in manifest.copied {
-      let parts = file.path.split(separator: "/", omittingEmptySubsequences: false)
-      guard !parts.contains(where: { $0.isEmpty || $0 == "." || $0 == ".." }) else {
-        throw refusal("the path '\(file.path)' leads outside of the folder", path)
-      }
-    }
+    try manifest.check(path)
     return manifest
+  }
+
+  /// What is read first, to tell a newer format from a damaged file.
+  private struct Header: Decodable {
+    let format: Int
+  }
+
+  /// Nothing in a manifest is believed before it has been checked.
+  private func check(_ path: FilePath) throws(Failure) {
+    guard recipe.problems().isEmpty, !files.isEmpty else { throw Self.refusal("has no valid recipe or no files", path) }
+    for file in files {
+      guard Self.staysInside(file.name), !file.name.utf8.contains(UInt8(ascii: "/")), (1...1 << 60).contains(file.bytes),
+        file.shards.count == (file.bytes - 1) / recipe.shardSize + 1
+      else { throw Self.refusal("the entry of \(file.name) is not consistent", path) }
+    }
+    for file in others where !Self.staysInside(file.path) || file.bytes < 0 {
+      throw Self.refusal("the path '\(file.path)' leads outside of the folder", path)
+    }
+    guard Self.weightsDigest(of: files.flatMap(\.shards)) == weights else {
+      throw Self.refusal("its digests contradict each other", path)
+    }
+  }
+
+  private static func staysInside(_ path: String) -> Bool {
+    let parts = path.split(separator: "/", omittingEmptySubsequences: false)
+    return !parts.contains { $0.isEmpty || $0 == "." || $0 == ".." } && !path.utf8.contains(0)
+  }
+
+  /// One value for the digests of all shards, in order.
+  static func weightsDigest(of shards: [Digest128]) -> Digest128 {
+    var hasher = CanonicalHasher()
+    for shard in shards { hasher.combine(shard) }
+    return hasher.digest()
   }
 
   private static func refusal(_ message: String, _ path: FilePath) -> Failure {

@@ -62,12 +62,13 @@ public struct MergeJob: Sendable {
     let sftFingerprints = try InputFingerprint.all(plan.sft, sft, plan: plan)
 
     let folder = try OutputFolder.create(
-      output, inputs: [alignedPath, sftPath], permissions: options.permissions, calls: calls)
+      output, inputs: [alignedPath, sftPath] + aligned.files.map(\.path) + sft.files.map(\.path),
+      permissions: options.permissions, calls: calls)
     let files: [File]
-    let copied: [Manifest.CopiedFile]
+    var others: [Manifest.OtherFile]
     do throws(Failure) {
       files = try folder.allocate(plan)
-      copied = try folder.copyCompanions(of: plan.aligned, dtype: plan.recipe.dtype)
+      others = try folder.copyCompanions(of: plan.aligned, dtype: plan.recipe.dtype)
     } catch {
       folder.discard()
       throw error
@@ -75,24 +76,23 @@ public struct MergeJob: Sendable {
 
     let results = try compute(aligned, sft, into: files)
     let statistics = MergeStatistics(results, plan: plan)
+    if let index = plan.index {
+      let contents = index.encoded(totalSize: plan.tensorBytes, totalParameters: plan.parameterCount)
+      others.append(try folder.write(contents, to: "model.safetensors.index.json"))
+    }
     var manifest = Manifest(
-      version: expomergeVersion, recipe: plan.recipe, plan: plan.fingerprint, weights: Self.digest(of: results),
+      version: expomergeVersion, recipe: plan.recipe, plan: plan.fingerprint, weights: Manifest.weightsDigest(of: results.map(\.digest)),
       aligned: .init(path: alignedPath.string, files: alignedFingerprints),
       sft: .init(path: sftPath.string, files: sftFingerprints),
       files: plan.files.map { file in
         let shards = results[file.firstShard..<file.firstShard + file.shardCount].map(\.digest)
         return .init(name: file.name, bytes: file.size, shards: shards)
       },
-      copied: copied, notes: plan.notes, total: statistics.total,
+      others: others, notes: plan.notes, total: statistics.total,
       tensors: plan.pairs.indices.filter { plan.pairs[$0].treatment != .copy }.map { index in
         .init(name: plan.pairs[index].name, sums: statistics.tensors[index])
       })
 
-    if let index = plan.index {
-      try folder.write(
-        index.encoded(totalSize: plan.tensorBytes, totalParameters: plan.parameterCount),
-        to: "model.safetensors.index.json")
-    }
     if options.sha256 { manifest = try addChecksums(to: manifest, folder) }
     try folder.write(manifest.encoded(), to: Manifest.fileName)
     try folder.write(Array(card(manifest).markdown.utf8), to: "README.md")
@@ -105,10 +105,8 @@ public struct MergeJob: Sendable {
       try folder.sync()
     }
     let path = folder.output
-    try folder.publish(durable: options.sync == .full)
-    return Outcome(
-      output: path, manifest: manifest, statistics: statistics,
-      warnings: warnings(statistics))
+    let late = try folder.publish(durable: options.sync == .full)
+    return Outcome(output: path, manifest: manifest, statistics: statistics, warnings: warnings(statistics) + late)
   }
 
   // MARK: shards
@@ -142,13 +140,6 @@ public struct MergeJob: Sendable {
     }
   }
 
-  /// One value for all shards' digests in order.
-  static func digest(of results: [ShardResult]) -> Digest128 {
-    var hasher = CanonicalHasher()
-    for result in results { hasher.combine(result.digest) }
-    return hasher.digest()
-  }
-
   // MARK: what stands beside the weights
 
   private func addChecksums(to manifest: Manifest, _ folder: borrowing OutputFolder) throws(Failure) -> Manifest {
@@ -163,21 +154,20 @@ public struct MergeJob: Sendable {
 
   /// Everything but the model card, which people edit, and the list itself.
   private func writeChecksums(_ manifest: Manifest, _ folder: borrowing OutputFolder) throws(Failure) {
-    var others = manifest.copied.map(\.path) + [Manifest.fileName]
-    if plan.index != nil { others.append("model.safetensors.index.json") }
+    let others = manifest.others.map(\.path) + [Manifest.fileName]
     var paths: [FilePath] = []
     for other in others { paths.append(folder.partial.pushing(FilePath(other))) }
     let sums = try Checksums.compute(paths, context)
-    var lines = manifest.files.map { "\($0.sha256 ?? "")  \($0.name)" }
-    lines += zip(sums, others).map { "\($0)  \($1)" }
-    lines.sort { $0.dropFirst(66) < $1.dropFirst(66) }
+    let all = manifest.files.map { ($0.name, $0.sha256 ?? "") } + zip(others, sums)
+    let lines = all.sorted { $0.0 < $1.0 }.map { Checksums.line(file: $0, digest: $1) }
     try folder.write(Array((lines.joined(separator: "\n") + "\n").utf8), to: Checksums.fileName)
   }
 
   private func card(_ manifest: Manifest) -> ModelCard {
     ModelCard(
       name: output.lexicallyNormalized().lastComponent?.string ?? "merged",
-      alignedName: ModelCard.modelName(of: plan.aligned.folder), sftName: ModelCard.modelName(of: plan.sft.folder),
+      alignedName: ModelCard.modelName(of: FilePath(manifest.aligned.path)),
+      sftName: ModelCard.modelName(of: FilePath(manifest.sft.path)),
       manifest: manifest, command: options.command, isTransformers: plan.aligned.config != nil)
   }
 

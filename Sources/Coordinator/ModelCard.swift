@@ -58,8 +58,7 @@ struct ModelCard {
   /// What people call a checkpoint: `org/name` in the cache of Hugging Face, otherwise the folder's name.
   static func modelName(of folder: FilePath) -> String {
     for component in folder.components.reversed() where component.string.hasPrefix("models--") {
-      let parts = component.string.dropFirst("models--".count).split(separator: "-", omittingEmptySubsequences: false)
-      return parts.joined(separator: "-").replacing("--", with: "/")
+      return String(component.string.dropFirst("models--".count)).replacing("--", with: "/")
     }
     return folder.lastComponent?.string ?? folder.string
   }

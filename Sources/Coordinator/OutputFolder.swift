@@ -13,12 +13,15 @@ extension Problem.Code {
 }
 
 /// Where a merge is made: `OUTPUT.partial/`, which becomes `OUTPUT/` by one rename when all is done.
+///
+/// `OUTPUT.partial/.expomerge/lock` is held from the first look at the folder until after the rename, so that of two
+/// merges into one folder the second does nothing.
 public struct OutputFolder: ~Copyable {
   /// What may be thrown away.
   public struct Permissions: Sendable {
-    /// An `OUTPUT` that exists is replaced.
+    /// A checkpoint at `OUTPUT` is replaced.
     public var overwrite: Bool
-    /// An `OUTPUT.partial` that an interrupted merge left is removed.
+    /// What an interrupted merge left in `OUTPUT.partial` is removed.
     public var restart: Bool
 
     public init(overwrite: Bool = false, restart: Bool = false) {
@@ -38,43 +41,89 @@ public struct OutputFolder: ~Copyable {
 
   /// Checks that the merge may write here, and makes the partial folder.
   ///
-  /// - Parameter inputs: folders that must not be touched.
+  /// - Parameter inputs: folders and files that must not be touched.
+  /// - Throws: `cannotCreate`.
   public static func create(
     _ path: FilePath, inputs: [FilePath], permissions: Permissions, calls: SystemCalls = .live
   ) throws(Failure) -> OutputFolder {
+    do throws(Failure) {
+      return try checkAndCreate(path, inputs, permissions, calls)
+    } catch {
+      throw error.aboutOutput
+    }
+  }
+
+  private static func checkAndCreate(
+    _ path: FilePath, _ inputs: [FilePath], _ permissions: Permissions, _ calls: SystemCalls
+  ) throws(Failure) -> OutputFolder {
     let directories = Directories(calls: calls)
-    let output = try absolute(path, directories)
+    let output = try resolved(path, directories)
     guard let name = output.lastComponent?.string else {
-      throw Failure(.cannotCreate, Problem(.outputExists, "is not the path of a new folder", file: path.string))
+      throw refusal(.outputExists, "is not the path of a new folder", path, remedy: "name a folder inside it")
     }
     let partial = output.removingLastComponent().appending(name + ".partial")
-    try refuseInputs(output, inputs, directories)
-    if try directories.kind(of: output) != nil, try !directories.isEmptyFolder(output) {
-      guard permissions.overwrite else {
-        throw Failure(
-          .cannotCreate,
-          Problem(
-            .outputExists, "the output exists already", file: path.string,
-            remedy: "choose another folder, or replace it with --overwrite"))
+    for input in inputs {
+      let input = try directories.resolve(input)
+      for made in [output, partial] where made.starts(with: input) || input.starts(with: made) {
+        throw refusal(
+          .outputIsInput, "the output and the input \(input.string) lie in each other", made,
+          remedy: "choose a folder of its own for the output")
       }
     }
-    if try directories.kind(of: partial) != nil {
-      // Whoever holds the lock is at work there: not even --restart may take it away.
-      let lockFile = partial.appending(stateName).appending("lock")
-      if try directories.kind(of: lockFile) != nil { _ = try FileLock.acquire(lockFile, holder: holder) }
+    try checkExisting(output, path, permissions, directories)
+
+    let state = partial.appending(stateName)
+    if try directories.kind(of: partial) != nil, try !directories.isEmptyFolder(partial),
+      try directories.kind(of: state) != .directory
+    {
+      throw refusal(
+        .partialExists, "this folder is in the way, and expomerge has not made it", partial,
+        remedy: "move it away, or choose another output")
+    }
+    try directories.makeDirectory(state)
+    let lock = try FileLock.acquire(state.appending("lock"), holder: holder)
+    let leftovers = try directories.names(in: partial).filter { $0 != stateName }
+    if !leftovers.isEmpty {
       guard permissions.restart else {
-        throw Failure(
-          .cannotCreate,
-          Problem(
-            .partialExists, "an earlier merge into this folder was interrupted", file: partial.string,
-            remedy: "discard what it left and begin again with --restart"))
+        throw refusal(
+          .partialExists, "an earlier merge into this folder was interrupted", partial,
+          remedy: "discard what it left and begin again with --restart")
       }
-      try directories.removeTree(partial)
+      try directories.removeContents(of: partial, except: stateName)
     }
-    try directories.makeDirectory(partial.appending(stateName))
-    let lock = try FileLock.acquire(partial.appending(stateName).appending("lock"), holder: holder)
     return OutputFolder(
       output: output, partial: partial, permissions: permissions, directories: directories, calls: calls, lock: lock)
+  }
+
+  /// Whether what stands at OUTPUT may be replaced.
+  private static func checkExisting(
+    _ output: FilePath, _ path: FilePath, _ permissions: Permissions, _ directories: Directories
+  ) throws(Failure) {
+    guard let kind = try directories.kind(of: output) else { return }
+    guard kind == .directory else {
+      throw refusal(.outputExists, "is not a folder", path, remedy: "choose another output")
+    }
+    guard !directories.isMountPoint(output) else {
+      throw refusal(
+        .outputExists, "a filesystem is mounted there, which a rename cannot replace", path,
+        remedy: "name a folder inside it")
+    }
+    let names = try directories.names(in: output)
+    if names.isEmpty { return }
+    guard permissions.overwrite else {
+      throw refusal(
+        .outputExists, "the output exists already", path,
+        remedy: "choose another folder, or replace it with --overwrite")
+    }
+    guard names.contains(where: { $0 == Manifest.fileName || $0.hasSuffix(".safetensors") }) else {
+      throw refusal(
+        .outputExists, "the folder holds other things than a checkpoint, and is not replaced", path,
+        remedy: "choose another folder, or remove it yourself")
+    }
+  }
+
+  private static func refusal(_ code: Problem.Code, _ message: String, _ path: FilePath, remedy: String) -> Failure {
+    Failure(.cannotCreate, Problem(code, message, file: path.string, remedy: remedy))
   }
 
   private static var holder: String { "process \(getpid()) on \(hostName)" }
@@ -85,68 +134,58 @@ public struct OutputFolder: ~Copyable {
     return String(decoding: name.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
   }
 
-  private static func absolute(_ path: FilePath, _ directories: Directories) throws(Failure) -> FilePath {
-    if path.isAbsolute { return path.lexicallyNormalized() }
-    return try directories.resolve(".").pushing(path).lexicallyNormalized()
-  }
-
-  /// The output may be neither an input, nor hold one, nor lie in one.
-  private static func refuseInputs(
-    _ output: FilePath, _ inputs: [FilePath], _ directories: Directories
-  ) throws(Failure) {
-    var existing = output
-    var missing: [FilePath.Component] = []
-    while try directories.kind(of: existing) == nil, let last = existing.lastComponent {
-      missing.insert(last, at: 0)
-      existing.removeLastComponent()
+  /// The absolute path, links followed as far as there is something to follow, so that `link/../name` means what it
+  /// means to the kernel.
+  private static func resolved(_ path: FilePath, _ directories: Directories) throws(Failure) -> FilePath {
+    guard !path.isEmpty else {
+      throw refusal(.outputExists, "the output's path is empty", path, remedy: "name a folder")
     }
-    let real = try directories.resolve(existing).appending(missing)
-    for input in inputs {
-      let input = try directories.resolve(input)
-      if real.starts(with: input) || input.starts(with: real) {
-        throw Failure(
-          .cannotCreate,
-          Problem(
-            .outputIsInput, "the output and the input \(input.string) lie in each other", file: output.string,
-            remedy: "choose a folder of its own for the output"))
-      }
+    if try directories.kind(of: path) != nil { return try directories.resolve(path) }
+    if try directories.isSymbolicLink(path) {
+      throw refusal(.outputExists, "is a link to nowhere", path, remedy: "remove it, or choose another output")
     }
+    guard let name = path.lastComponent else { return path }
+    guard name.kind == .regular else {
+      throw refusal(.outputExists, "there is no such folder", path, remedy: "name a folder without dots")
+    }
+    let parent = path.removingLastComponent()
+    return try resolved(parent.isEmpty ? "." : parent, directories).appending(name)
   }
 
   // MARK: filling it
 
   /// Creates the plan's files at their full size, so that a full disk is known at once.
   func allocate(_ plan: Plan) throws(Failure) -> [File] {
-    let needed = plan.outputBytes
-    if let available = FileSystemKind(at: partial)?.availableBytes, available < needed {
-      throw Self.noSpace(needed: needed, available: available, partial)
+    var left = plan.outputBytes
+    func noSpace() -> Failure {
+      let available = FileSystemKind(at: partial)?.availableBytes ?? 0
+      return Failure(
+        .cannotCreate,
+        Problem(
+          .noSpace,
+          left > available
+            ? "\(left) bytes are still to be reserved and \(available) are free: \(left - available) are missing"
+            : "\(left) bytes are still to be reserved, which a quota or the filesystem does not allow",
+          file: partial.string, remedy: "free some space or choose another place for the output"))
     }
+    if let available = FileSystemKind(at: partial)?.availableBytes, available < left { throw noSpace() }
     var files: [File] = []
     for planned in plan.files {
-      let file = try File.create(partial.appending(planned.name), calls: calls)
       do throws(Failure) {
+        let file = try File.create(partial.appending(planned.name), calls: calls)
         try file.preallocate(size: planned.size)
+        files.append(file)
       } catch {
-        guard error.problems.first?.code == .noSpace else { throw error }
-        throw Self.noSpace(needed: needed, available: FileSystemKind(at: partial)?.availableBytes ?? 0, partial)
+        throw error.problems.first?.code == .noSpace ? noSpace() : error.aboutOutput
       }
-      files.append(file)
+      left -= planned.size
     }
     return files
   }
 
-  private static func noSpace(needed: Int, available: Int, _ path: FilePath) -> Failure {
-    Failure(
-      .cannotCreate,
-      Problem(
-        .noSpace,
-        "the output takes \(needed) bytes and \(available) are free: \(max(needed - available, 0)) are missing",
-        file: path.string, remedy: "free some space or choose another place for the output"))
-  }
-
   /// Copies the files beside the weights; config.json follows the dtype of the output.
-  func copyCompanions(of checkpoint: Checkpoint, dtype: DType?) throws(Failure) -> [Manifest.CopiedFile] {
-    var copied: [Manifest.CopiedFile] = []
+  func copyCompanions(of checkpoint: Checkpoint, dtype: DType?) throws(Failure) -> [Manifest.OtherFile] {
+    var copied: [Manifest.OtherFile] = []
     for companion in checkpoint.companions {
       let target = partial.pushing(FilePath(companion.path))
       if target.removingLastComponent() != partial { try directories.makeDirectory(target.removingLastComponent()) }
@@ -155,16 +194,19 @@ public struct OutputFolder: ~Copyable {
       if companion.path == "config.json", let name = dtype?.torchName, let config = checkpoint.config {
         contents = config.json(withDType: name)
       }
-      try write(contents, to: companion.path)
-      copied.append(
-        .init(
-          path: companion.path, bytes: contents.count, digest: contents.withUnsafeBytes { XXH3.digest(of: $0) }))
+      copied.append(try write(contents, to: companion.path))
     }
     return copied
   }
 
-  func write(_ contents: [UInt8], to name: String) throws(Failure) {
-    try File.create(partial.pushing(FilePath(name)), calls: calls).write(contents, at: 0)
+  @discardableResult
+  func write(_ contents: [UInt8], to name: String) throws(Failure) -> Manifest.OtherFile {
+    do throws(Failure) {
+      try File.create(partial.pushing(FilePath(name)), calls: calls).write(contents, at: 0)
+    } catch {
+      throw error.aboutOutput
+    }
+    return .init(path: name, bytes: contents.count, digest: contents.withUnsafeBytes { XXH3.digest(of: $0) })
   }
 
   // MARK: ending
@@ -175,8 +217,8 @@ public struct OutputFolder: ~Copyable {
   }
 
   private func sync(_ folder: FilePath) throws(Failure) {
-    for name in try directories.names(in: folder) where name != Self.stateName {
-      let path = folder.appending(name)
+    for entry in try directories.entries(in: folder) where entry.string != Self.stateName {
+      let path = folder.appending(entry)
       switch try directories.kind(of: path) {
       case .directory: try sync(path)
       case .file: try File.openForUpdate(path, calls: calls).syncData()
@@ -186,29 +228,63 @@ public struct OutputFolder: ~Copyable {
     try directories.sync(folder)
   }
 
-  /// Gives the folder its name, at once.
+  /// Gives the folder its name, at once. The lock is held until then, and goes with it.
   ///
   /// - Parameter durable: also waits until the name is on the disk.
-  consuming func publish(durable: Bool) throws(Failure) {
-    try directories.removeTree(partial.appending(Self.stateName))
-    if permissions.overwrite, try directories.kind(of: output) != nil, try !directories.isEmptyFolder(output) {
-      if try directories.exchange(partial, output) {
-        try directories.removeTree(partial)
+  /// - Returns: what went wrong after the output was in its place, and so is no failure.
+  consuming func publish(durable: Bool) throws(Failure) -> [Problem] {
+    let parent = output.removingLastComponent()
+    var old: FilePath?
+    do throws(Failure) {
+      if permissions.overwrite, try directories.kind(of: output) != nil, try !directories.isEmptyFolder(output) {
+        old = try replace()
       } else {
-        let old = output.removingLastComponent().appending((output.lastComponent?.string ?? "") + ".replaced")
-        try directories.rename(output, to: old)
         try directories.rename(partial, to: output)
-        try directories.removeTree(old)
       }
-    } else {
-      try directories.rename(partial, to: output)
+    } catch {
+      var failure = error
+      failure.category = .cannotCreate
+      failure.problems[0].remedy = "the merged model is complete in \(partial.string): rename it yourself"
+      throw failure
     }
-    if durable { try directories.sync(output.removingLastComponent()) }
+    var warnings: [Problem] = []
+    func attempt(_ work: () throws(Failure) -> Void) {
+      do throws(Failure) { try work() } catch { warnings += error.problems }
+    }
+    attempt { () throws(Failure) in try directories.removeTree(output.appending(Self.stateName)) }
+    if durable { attempt { () throws(Failure) in try directories.sync(parent) } }
+    if let old { attempt { () throws(Failure) in try directories.removeTree(old) } }
+    return warnings
+  }
+
+  /// Puts the new output in the place of the old one; returns where the old one is now.
+  private func replace() throws(Failure) -> FilePath {
+    if try directories.exchange(partial, output) { return partial }
+    let old = output.removingLastComponent().appending((output.lastComponent?.string ?? "") + ".replaced")
+    if try directories.kind(of: old) != nil {
+      throw Self.refusal(.outputExists, "is in the way of replacing \(output.string)", old, remedy: "move it away")
+    }
+    try directories.rename(output, to: old)
+    do throws(Failure) {
+      try directories.rename(partial, to: output)
+    } catch {
+      try directories.rename(old, to: output)
+      throw error
+    }
+    return old
   }
 
   /// Removes everything, when nothing in it is worth keeping.
   public consuming func discard() {
     try? directories.removeTree(partial)
+  }
+}
+
+extension Failure {
+  /// The same failure where the output was the matter: not an input that is missing.
+  fileprivate var aboutOutput: Failure {
+    guard category == .inputNotFound || category == .notPermitted else { return self }
+    return Failure(.cannotCreate, problems)
   }
 }
 

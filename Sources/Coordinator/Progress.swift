@@ -5,7 +5,7 @@ public import Worker
 /// How far a long piece of work has come. Written by many threads, read by one that shows it.
 public final class Progress: Sendable {
   public enum Phase: String, Sendable, Codable {
-    case preparing, merging, syncing, checksums, verifying, recomputing
+    case preparing, merging, syncing, checksums, verifying, recomputing, sampling
   }
 
   public struct Snapshot: Sendable, Equatable {
@@ -28,12 +28,12 @@ public final class Progress: Sendable {
 
   public init() {}
 
-  func begin(_ phase: Phase, total: Int) {
+  public func begin(_ phase: Phase, total: Int) {
     done.store(0, ordering: .relaxed)
     state.withLock { $0 = State(phase: phase, total: total, file: "") }
   }
 
-  func add(_ bytes: Int) { done.wrappingAdd(bytes, ordering: .relaxed) }
+  public func add(_ bytes: Int) { done.wrappingAdd(bytes, ordering: .relaxed) }
   func workingOn(_ file: String) { state.withLock { $0.file = file } }
 
   public var snapshot: Snapshot {

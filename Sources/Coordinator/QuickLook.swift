@@ -17,7 +17,7 @@ public enum QuickLook {
     let aligned = try InputFiles(of: plan.aligned, method: .pread)
     let sft = try InputFiles(of: plan.sft, method: .pread)
     let computed = plan.pairs.indices.filter { plan.pairs[$0].treatment != .copy && plan.pairs[$0].elementCount > 0 }
-    let step = max(1, computed.count / pageLimit)
+    let step = max(1, (computed.count + pageLimit - 1) / pageLimit)
     let chosen = stride(from: 0, to: computed.count, by: step).map { computed[$0] }
     let pagesEach = min(max(pageLimit / max(chosen.count, 1), 1), 4)
     let found = Mutex([Int: DeltaSums]())

@@ -10,6 +10,7 @@ extension Problem.Code {
   public static let fileMissing = Self("file-missing")
   public static let fileSizeDiffers = Self("file-size-differs")
   public static let shardDiffers = Self("shard-differs")
+  public static let fileUnlisted = Self("file-unlisted")
   public static let fileDiffers = Self("file-differs")
   public static let checksumDiffers = Self("checksum-differs")
   public static let planDiffers = Self("plan-differs")
@@ -44,7 +45,7 @@ public struct Verification: Sendable {
 
   // MARK: digests
 
-  /// Reads every shard and compares its digest, and those of the copied files.
+  /// Reads every shard and compares its digest, and those of the files beside the weights.
   public func checkDigests() throws(Failure) -> Report {
     var report = Report()
     var files: [File?] = []
@@ -83,14 +84,23 @@ public struct Verification: Sendable {
     report.shards = pieces.count
     report.bytes = pieces.reduce(0) { $0 + $1.range.count }
     report.problems += found.values.compactMap { $0 }
-    for copied in manifest.copied {
-      let path = folder.pushing(FilePath(copied.path))
-      guard let file = try self.open(path, bytes: copied.bytes, &report) else { continue }
-      let contents = try file.read(at: 0, count: copied.bytes)
-      if contents.withUnsafeBytes({ XXH3.digest(of: $0) }) != copied.digest {
+    for other in manifest.others {
+      let path = folder.pushing(FilePath(other.path))
+      guard let file = try self.open(path, bytes: other.bytes, &report) else { continue }
+      let queue = WorkQueue(count: 1, cancellation: context.cancellation)
+      if try Self.digest(0..<other.bytes, of: file, context, queue) != other.digest {
         report.problems.append(
-          Problem(.fileDiffers, "the file is not what was copied", file: path.string, remedy: "copy it from aligned"))
+          Problem(
+            .fileDiffers, "the file is not what was written", file: path.string,
+            remedy: "merge again, or fetch the file again"))
       }
+    }
+    let known = Set(manifest.files.map(\.name))
+    for name in try Directories.live.names(in: folder) where name.hasSuffix(".safetensors") && !known.contains(name) {
+      report.problems.append(
+        Problem(
+          .fileUnlisted, "the file is not part of the merge, but a loader may take it for weights",
+          file: folder.appending(name).string, remedy: "remove it"))
     }
     return report
   }

@@ -39,6 +39,24 @@ extension Problem: CustomStringConvertible {
     if let tensor { place += (place.isEmpty ? "" : ": ") + "tensor '\(tensor)'" }
     if let byte { place += (place.isEmpty ? "" : " ") + "(byte \(byte))" }
     let what = place.isEmpty ? message : "\(place): \(message)"
-    return remedy.map { "\(what); \($0)" } ?? what
+    return printable(remedy.map { "\(what); \($0)" } ?? what)
   }
+}
+
+/// A text without the control characters that a name from a file could use to fool a terminal.
+public func printable(_ text: String) -> String {
+  guard text.unicodeScalars.contains(where: isControl) else { return text }
+  var result = ""
+  for scalar in text.unicodeScalars {
+    if isControl(scalar) {
+      result += "\\u{\(String(scalar.value, radix: 16))}"
+    } else {
+      result.unicodeScalars.append(scalar)
+    }
+  }
+  return result
+}
+
+private func isControl(_ scalar: Unicode.Scalar) -> Bool {
+  scalar.value < 0x20 || (0x7F...0x9F).contains(scalar.value) || (0x2028...0x202E).contains(scalar.value)
 }

@@ -51,7 +51,24 @@ public struct XXH3: ~Copyable {
   private let state: OpaquePointer
 
   public init() {
-    guard let state = cxx_create() else { preconditionFailure("out of memory") }
+    guard let state = cxx_create(CXX_BEST) else { preconditionFailure("out of memory") }
+    self.state = state
+  }
+
+  /// Instructions that a digest is computed with; for tests, as the digest is the same.
+  package enum Level: CaseIterable {
+    case portable, v3, v4
+  }
+
+  /// nil where the CPU lacks the level.
+  package init?(_ level: Level) {
+    let code: cxx_level =
+      switch level {
+      case .portable: CXX_PORTABLE
+      case .v3: CXX_V3
+      case .v4: CXX_V4
+      }
+    guard let state = cxx_create(code) else { return nil }
     self.state = state
   }
 

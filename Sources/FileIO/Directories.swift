@@ -1,3 +1,4 @@
+import CLinux
 public import Diagnostics
 import Glibc
 public import SystemPackage
@@ -33,6 +34,7 @@ public struct Directories: Sendable {
   public func isSymbolicLink(_ path: FilePath) throws(Failure) -> Bool {
     var info = stat()
     guard path.withPlatformString({ lstat($0, &info) }) == 0 else {
+      if errno == ENOENT || errno == ENOTDIR { return false }
       throw Failure.system("look at", file: path.string, errno: errno)
     }
     return info.st_mode & S_IFMT == S_IFLNK
@@ -46,25 +48,32 @@ public struct Directories: Sendable {
     }
   }
 
-  /// The names in a folder, sorted; readdir(3).
+  /// The names in a folder, sorted. A name that is not UTF-8 is repaired, and so leads nowhere.
   public func names(in path: FilePath) throws(Failure) -> [String] {
+    var names: [String] = []
+    for entry in try entries(in: path) { names.append(entry.string) }
+    return names.sorted()
+  }
+
+  /// The names in a folder to the letter, in no order; readdir(3).
+  public func entries(in path: FilePath) throws(Failure) -> [FilePath.Component] {
     guard let stream = path.withPlatformString({ opendir($0) }) else {
       throw Failure.system("list", file: path.string, errno: errno)
     }
     defer { closedir(stream) }
-    var names: [String] = []
+    var entries: [FilePath.Component] = []
     while true {
       errno = 0
       guard let entry = readdir(stream) else {
         if errno != 0 { throw Failure.system("list", file: path.string, errno: errno) }
         break
       }
-      let name = withUnsafePointer(to: &entry.pointee.d_name) { tuple in
-        tuple.withMemoryRebound(to: CChar.self, capacity: 256) { String(cString: $0) }
+      let component = withUnsafePointer(to: &entry.pointee.d_name) { tuple in
+        tuple.withMemoryRebound(to: CChar.self, capacity: 256) { FilePath.Component(platformString: $0) }
       }
-      if name != "." && name != ".." { names.append(name) }
+      if let component, component.kind == .regular { entries.append(component) }
     }
-    return names.sorted()
+    return entries
   }
 
   public func isEmptyFolder(_ path: FilePath) throws(Failure) -> Bool {
@@ -120,7 +129,7 @@ public struct Directories: Sendable {
       throw Failure.system("look at", file: path.string, errno: errno)
     }
     if info.st_mode & S_IFMT == S_IFDIR {
-      for name in try names(in: path) { try removeTree(path.appending(name)) }
+      for entry in try entries(in: path) { try removeTree(path.appending(entry)) }
       guard path.withPlatformString({ rmdir($0) }) == 0 else {
         throw Failure.system("remove", file: path.string, errno: errno)
       }
@@ -129,6 +138,16 @@ public struct Directories: Sendable {
         throw Failure.system("remove", file: path.string, errno: errno)
       }
     }
+  }
+
+  /// Empties a folder but for one entry.
+  public func removeContents(of path: FilePath, except kept: String) throws(Failure) {
+    for entry in try entries(in: path) where entry.string != kept { try removeTree(path.appending(entry)) }
+  }
+
+  /// Whether a filesystem is mounted at a path; statx(2).
+  public func isMountPoint(_ path: FilePath) -> Bool {
+    path.withPlatformString { linux_is_mount_point($0) } == 1
   }
 
   /// The absolute path without links, `.` and `..`; realpath(3).

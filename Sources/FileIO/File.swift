@@ -66,6 +66,14 @@ public final class File: Sendable {
     return Status(size: Int(info.st_size), isRegular: info.st_mode & S_IFMT == S_IFREG)
   }
 
+  /// Whether the path still leads to this file.
+  func isStill(at path: FilePath) throws(Failure) -> Bool {
+    var (mine, other) = (stat(), stat())
+    guard fstat(descriptor, &mine) == 0 else { throw failure("look at", errno: errno) }
+    guard path.withPlatformString({ stat($0, &other) }) == 0 else { return false }
+    return mine.st_dev == other.st_dev && mine.st_ino == other.st_ino
+  }
+
   /// Fills `buffer` from `offset` on; pread(2), repeated until all is there.
   ///
   /// - Throws: `fileTruncated` where the file ends before the buffer is full.

@@ -17,20 +17,24 @@ public struct FileLock: ~Copyable {
   /// - Parameter holder: a line about this process, shown to others that want the lock.
   /// - Throws: `locked`, naming the holder, where another process or value has it.
   public static func acquire(_ path: FilePath, holder: String) throws(Failure) -> FileLock {
-    let file = try File.openOrCreate(path)
-    guard file.withDescriptor(linux_lock) == 0 else {
-      let number = errno
-      guard number == EAGAIN || number == EACCES else { throw file.failure("lock", errno: number) }
-      let size = try file.status().size
-      let other = String(decoding: try file.read(at: 0, count: min(size, 512)), as: UTF8.self)
-      throw Failure(
-        .cannotCreate,
-        Problem(
-          .locked, "is in use by another expomerge (\(other.split(separator: "\n").first ?? "unknown"))",
-          file: path.string, remedy: "wait for it to finish, or stop it"))
+    while true {
+      let file = try File.openOrCreate(path)
+      guard file.withDescriptor(linux_lock) == 0 else {
+        let number = errno
+        guard number == EAGAIN || number == EACCES else { throw file.failure("lock", errno: number) }
+        let size = try file.status().size
+        let other = String(decoding: try file.read(at: 0, count: min(size, 512)), as: UTF8.self)
+        throw Failure(
+          .cannotCreate,
+          Problem(
+            .locked, "is in use by another expomerge (\(other.split(separator: "\n").first ?? "unknown"))",
+            file: path.string, remedy: "wait for it to finish, or stop it"))
+      }
+      // Between opening and locking, the holder before may have taken the file away.
+      guard try file.isStill(at: path) else { continue }
+      try file.setSize(0)
+      try file.write(Array((holder + "\n").utf8), at: 0)
+      return FileLock(file: file)
     }
-    try file.setSize(0)
-    try file.write(Array((holder + "\n").utf8), at: 0)
-    return FileLock(file: file)
   }
 }

@@ -50,7 +50,7 @@ public struct ElementRun {
     if expo_extrapolate(level.code, &code, aligned, sft, output, count, &sums) != 0 { throw InputVanished() }
   }
 
-  /// The sums of everything processed; empty for a conversion.
+  /// The sums of everything processed; for a conversion only the counts of elements that are not finite.
   public var sums: DeltaSums { DeltaSums(lanes) }
 }
 

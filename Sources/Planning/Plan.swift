@@ -49,6 +49,12 @@ public struct Plan: Sendable {
     guard pairing.problems.isEmpty else { throw Failure(.badData, pairing.problems) }
     let layout = Layout(
       pairing.pairs.map { .init(name: $0.name, dtype: $0.dtype, shape: $0.shape) }, maxFileSize: recipe.maxFileSize)
+    let headerProblems = layout.files.filter { $0.header.count - 8 > SafetensorsHeader.lengthLimit }.map { file in
+      Problem(
+        .headerTooLarge, "the header of \(file.name) would take \(file.header.count) bytes, more than readers accept",
+        remedy: "use a smaller --max-file-size")
+    }
+    guard headerProblems.isEmpty else { throw Failure(.badRecipe, headerProblems) }
     var firstShard = 0
     files = layout.files.map { file in
       let shards = (file.size + recipe.shardSize - 1) / recipe.shardSize

@@ -4,6 +4,7 @@ public import Kernels
 
 extension Problem.Code {
   public static let alphaInvalid = Self("alpha-invalid")
+  public static let dtypeNotFloat = Self("dtype-not-float")
   public static let shardSizeInvalid = Self("shard-size-invalid")
   public static let fileSizeInvalid = Self("file-size-invalid")
 }
@@ -44,8 +45,13 @@ public struct Recipe: Sendable, Equatable, Codable {
   /// a page.
   public static let shardGranule = 64 << 10
 
-  func problems() -> [Problem] {
+  /// Everything that makes the recipe impossible.
+  public func problems() -> [Problem] {
     var problems: [Problem] = []
+    if let dtype, dtype.floatFormat == nil {
+      problems.append(
+        Problem(.dtypeNotFloat, "the output's dtype \(dtype.rawValue) is not floating-point", remedy: "choose bf16, f16, f32 or f64"))
+    }
     if !Float(alpha).isFinite {
       problems.append(Problem(.alphaInvalid, "alpha is \(alpha), not a finite f32", remedy: "0.1 to 0.5 are usual"))
     }

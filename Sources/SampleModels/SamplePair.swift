@@ -59,20 +59,28 @@ public struct SamplePair: Sendable {
     shape.tensors.reduce(0) { $0 + $1.shape.reduce(1, *) } * element.dtype.bits / 8
   }
 
+  /// Makes the folder, which gets its name when it is complete.
+  ///
   /// - Parameters:
   ///   - didWrite: told the bytes of each block written; called by many threads.
   public func write(
     to folder: FilePath, threads: Int, didWrite: @escaping @Sendable (Int) -> Void = { _ in }
   ) throws(Failure) {
-    if try Directories.live.kind(of: folder) != nil, try !Directories.live.isEmptyFolder(folder) {
-      throw Failure(
-        .cannotCreate,
-        Problem(.sampleExists, "the folder exists already", file: folder.string, remedy: "choose another, or remove it"))
+    guard !folder.isEmpty else {
+      throw Failure(.cannotCreate, Problem(.sampleExists, "the output's path is empty", remedy: "name a folder"))
+    }
+    let partial = FilePath(folder.lexicallyNormalized().string + ".partial")
+    for path in [folder, partial] {
+      if try Directories.live.kind(of: path) != nil, try !Directories.live.isEmptyFolder(path) {
+        throw Failure(
+          .cannotCreate,
+          Problem(.sampleExists, "the folder exists already", file: path.string, remedy: "choose another, or remove it"))
+      }
     }
     let items = shape.tensors.map { Layout.Item(name: $0.name, dtype: element.dtype, shape: $0.shape) }
     let layout = Layout(items, maxFileSize: 5_000_000_000)
     for side in SampleWeights.Side.allCases {
-      let target = folder.appending(side.rawValue)
+      let target = partial.appending(side.rawValue)
       try Directories.live.makeDirectory(target)
       for companion in CompanionFiles(shape: shape, dtype: element.torchName).all {
         try File.create(target.appending(companion.name)).write(Array(companion.contents.utf8), at: 0)
@@ -91,6 +99,7 @@ public struct SamplePair: Sendable {
         try write(file, items, side, to: target.appending(file.name), threads: threads, didWrite)
       }
     }
+    try Directories.live.rename(partial, to: folder)
   }
 
   private func write(

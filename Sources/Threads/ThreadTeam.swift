@@ -6,7 +6,8 @@ import Glibc
 public final class ThreadTeam: Sendable {
   private let group = DispatchGroup()
 
-  /// Starts `count` threads that each run `body` once.
+  /// Starts up to `count` threads, as many as there can be, that each run `body` once. `body` must share out the work
+  /// itself, as fewer threads may start.
   public init(count: Int, body: @escaping @Sendable (_ index: Int) -> Void) {
     for index in 0..<count {
       group.enter()
@@ -14,6 +15,7 @@ public final class ThreadTeam: Sendable {
         body(index)
         group.leave()
       }
+      let argument = Unmanaged.passRetained(start)
       var thread = pthread_t()
       let status = pthread_create(
         &thread, nil,
@@ -21,9 +23,16 @@ public final class ThreadTeam: Sendable {
           guard let argument else { return nil }
           Unmanaged<Start>.fromOpaque(argument).takeRetainedValue().body()
           return nil
-        }, Unmanaged.passRetained(start).toOpaque())
-      precondition(status == 0, "cannot start a thread: \(String(cString: strerror(status)))")
-      pthread_detach(thread)
+        }, argument.toOpaque())
+      if status == 0 {
+        pthread_detach(thread)
+        continue
+      }
+      // Short of threads: those that started do the work, or else this one does.
+      argument.release()
+      group.leave()
+      if index == 0 { body(0) }
+      return
     }
   }
 

@@ -16,12 +16,7 @@ struct Console: ParsableArguments {
 
   /// A line of the result for people.
   func result(_ line: String) {
-    if !json && !quiet { print(line) }
-  }
-
-  /// A line about what is going on.
-  func note(_ line: String) {
-    if !json && !quiet { Self.writeError(line) }
+    if !json && !quiet { print(printable(line)) }
   }
 
   func warn(_ warnings: [Problem]) {

@@ -1,4 +1,5 @@
 import ArgumentParser
+import CLinux
 import Coordinator
 import Diagnostics
 import Glibc
@@ -20,9 +21,16 @@ struct Expomerge: ParsableCommand {
 
   /// Exit codes are made here and nowhere else: sysexits(3), as docs/operations.md lists them.
   static func main() {
+    // A file that may not grow becomes an error of write(2), not the end of the process.
+    signal(SIGXFSZ, SIG_IGN)
+    linux_raise_descriptor_limit()
     do {
       var command = try parseAsRoot()
       try command.run()
+      if fflush(nil) != 0 {
+        Console.writeError("error: cannot write the results: \(String(cString: strerror(errno)))")
+        Glibc.exit(Failure.Category.inputOutput.rawValue)
+      }
     } catch let failure as ReportedFailure {
       Glibc.exit(failure.exitCode)
     } catch {

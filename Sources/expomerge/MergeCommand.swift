@@ -74,7 +74,7 @@ struct MergeCommand: ParsableCommand {
       .interrupted,
       Problem(
         .interrupted,
-        "stopped: \(output).partial is left with \(Format.bytes(done)) of \(Format.bytes(plan.outputBytes)) merged; there is no \(output)",
+        "stopped: \(FilePath(output).lexicallyNormalized().string).partial is left with \(Format.bytes(done)) of \(Format.bytes(plan.outputBytes)) merged; \(output) was not touched",
         remedy: "begin again with --restart, or remove the folder"))
   }
 }

@@ -25,7 +25,12 @@ struct MergeSummary {
     )
     if let line = Self.change(total) { console.result("  change: \(line)") }
     let modules = outcome.statistics.modules
-    if modules.count > 1 {
+    if console.verbose {
+      let width = modules.map(\.name.count).max() ?? 0
+      for module in modules {
+        if let change = Self.change(module.sums) { console.result("  \(Format.padded(module.name, width))  \(change)") }
+      }
+    } else if modules.count > 1 {
       console.result("  most changed:  \(Self.list(modules.prefix(3)))")
       console.result("  least changed: \(Self.list(modules.suffix(3).reversed()))")
     }

@@ -16,8 +16,9 @@ final class ProgressDisplay: Sendable {
   private let state = Mutex(State())
 
   private static let plainInterval = 5.0
+  private static let terminalInterval = 0.1
   /// The rate is that of the last seconds.
-  private static let rateWindow = 4.0
+  private static let rateWindow = 5.0
 
   init(console: Console) {
     isShown = !console.quiet && !console.json
@@ -35,14 +36,14 @@ final class ProgressDisplay: Sendable {
     state.withLock { state in
       if state.phase != snapshot.phase {
         state.phase = snapshot.phase
-        state.history = []
+        state.history = [(now, snapshot.done)]
         if !isTerminal { state.lastShown = now }
       }
+      guard now - state.lastShown >= (isTerminal ? Self.terminalInterval : Self.plainInterval) else { return }
       state.history.append((now, snapshot.done))
       while let first = state.history.first, now - first.time > Self.rateWindow, state.history.count > 2 {
         state.history.removeFirst()
       }
-      guard isTerminal || now - state.lastShown >= Self.plainInterval else { return }
       state.lastShown = now
       let line = Self.line(snapshot, state.history)
       if isTerminal {

@@ -1,4 +1,5 @@
 public import ArgumentParser
+import Coordinator
 import Diagnostics
 public import SampleModels
 import SystemPackage
@@ -30,7 +31,15 @@ struct SampleCommand: ParsableCommand {
     try console.reporting { () throws(Failure) in
       let pair = SamplePair(shape: shape, element: dtype, seed: seed, isSparse: sparse)
       let start = ProgressDisplay.now()
-      try pair.write(to: FilePath(output), threads: ThreadTeam.availableCPUs)
+      let display = ProgressDisplay(console: console)
+      defer { display.finish() }
+      let progress = Progress()
+      progress.begin(.sampling, total: pair.bytesPerSide * 2)
+      try pair.write(to: FilePath(output), threads: ThreadTeam.availableCPUs) { count in
+        progress.add(count)
+        display.show(progress.snapshot)
+      }
+      display.finish()
       let seconds = ProgressDisplay.now() - start
       console.result(
         "Made \(output)/sft and \(output)/aligned: \(Format.plural(shape.tensors.count, "tensor")) and \(Format.bytes(pair.bytesPerSide)) each"

@@ -1,5 +1,6 @@
 import Checkpoint
 import Diagnostics
+import Glibc
 import SystemPackage
 import TestSupport
 import Testing
@@ -160,6 +161,28 @@ struct CheckpointFolderTests {
     #expect(found[0].file == folder("model-00002-of-00003.safetensors").string)
   }
 
+  @Test("what cannot be copied is said")
+  func leftOut() throws {
+    folder.write(weights(["a"]), to: "model.safetensors")
+    folder.write("x", to: "real/file")
+    symlink("nowhere", folder("broken.json").string)
+    symlink("real", folder("linked").string)
+    let checkpoint = try Checkpoint.open(folder.path)
+    #expect(checkpoint.companions.map(\.path) == ["real/file"])
+    #expect(checkpoint.warnings.map(\.code) == [.fileLeftOut, .fileLeftOut])
+  }
+
+  @Test("more elements than any model has are refused")
+  func tooMany() throws {
+    let size = (1 << 56) - 8
+    let header = SafetensorsHeader.encode(
+      tensors: [.init(name: "a", dtype: .f4, shape: [size], range: 0..<size / 2)], metadata: [:], alignment: 8)
+    folder.write(header, to: "model.safetensors")
+    // Only some filesystems have such files.
+    guard truncate(folder("model.safetensors").string, off_t(header.count + size / 2)) == 0 else { return }
+    #expect(try problems().map(\.code) == [.shapeOverflows])
+  }
+
   @Test("companions are what a copy of the model needs, and no weights")
   func companions() throws {
     folder.write(weights(["a"]), to: "model.safetensors")
@@ -192,6 +215,11 @@ struct ModelConfigTests {
       try converted(#"{"dtype":"float16","text_config":{"dtype":"bfloat16"},"quantization_config":{"dtype":"float16"}}"#)
         == #"{"dtype":"float32","text_config":{"dtype":"float32"},"quantization_config":{"dtype":"float16"}}"#)
     #expect(try converted(#"{"a":1}"#) == "{\n  \"torch_dtype\": \"float32\",\"a\":1}")
+    #expect(try converted(#"{"torch_dtype":null}"#) == #"{"torch_dtype":"float32"}"#)
+    #expect(try converted(#"{"dtype":"auto"}"#) == #"{"dtype":"float32"}"#)
+    #expect(
+      try converted(#"{"text_config":{"dtype":"float16","other":{"dtype":"int8"}}}"#)
+        == "{\n  \"torch_dtype\": \"float32\",\"text_config\":{\"dtype\":\"float32\",\"other\":{\"dtype\":\"int8\"}}}")
     #expect(try converted("{}") == "{\n  \"torch_dtype\": \"float32\"}")
   }
 

@@ -85,7 +85,10 @@ struct CommandTests {
       (66, ["inspect", "nowhere"]), (66, ["verify", "pair/sft"]),
       (66, ["merge", "--sft", "no", "--aligned", "pair/aligned", "--alpha", "0.3", "--output", "out"]),
       (65, ["inspect", "broken.safetensors"]),
-      (73, ["sample", "--shape", "tiny", "--output", "pair"]),
+      (73, ["sample", "--shape", "tiny", "--output", "pair"]), (73, ["sample", "--shape", "tiny", "--output", ""]),
+      (73, ["merge", "--sft", "pair/sft", "--aligned", "pair/aligned", "--alpha", "0.3", "--output", "", "--overwrite"]),
+      (73, ["merge", "--sft", "pair/sft", "--aligned", "pair/aligned", "--alpha", "0.3", "--output", "broken.safetensors/x"]),
+      (73, ["merge", "--sft", "pair/sft", "--aligned", "pair/aligned", "--alpha", "0.3", "--output", "/proc"]),
       (73, ["merge", "--sft", "pair/sft", "--aligned", "pair/aligned", "--alpha", "0.3", "--output", "pair"]),
       (78, ["merge", "--sft", "pair/sft", "--aligned", "pair/aligned", "--alpha", "nan", "--output", "out"]),
       (78, ["plan", "--sft", "pair/sft", "--aligned", "pair/aligned", "--alpha", "0.3", "--shard-size", "1MB"]),
@@ -103,8 +106,6 @@ struct CommandTests {
   @Test("lists the first problems and how many there are")
   func manyProblems() throws {
     try makePair()
-    let config = try String(contentsOfFile: folder("pair/aligned/config.json").string, encoding: .utf8)
-    #expect(!config.isEmpty)
     #expect(try tool("sample", "--shape", "llama-1b", "--sparse", "--output", "other").status == 0)
     let result = try tool("plan", "--sft", "pair/sft", "--aligned", "other/aligned", "--alpha", "0.3")
     #expect(result.status == 65)
@@ -112,6 +113,29 @@ struct CommandTests {
     #expect(lines.count == 21)
     #expect(lines[0].hasPrefix("error: other/aligned/model.safetensors: tensor '"))
     #expect(lines[20].hasSuffix("201 in all"))
+  }
+
+  @Test("does not let names from a file speak to the terminal")
+  func terminal() throws {
+    let json = #"{"evil\u001b[31m\nerror: fake":{"dtype":"U8","shape":[1],"data_offsets":[0,1]}}"#
+    let header = withUnsafeBytes(of: UInt64(json.utf8.count).littleEndian) { Array($0) } + Array(json.utf8)
+    folder.write(header + [0], to: "evil.safetensors")
+    let result = try tool("inspect", "evil.safetensors")
+    #expect(result.status == 0)
+    #expect(result.output.contains(#"evil\u{1b}[31m\u{a}error: fake"#))
+  }
+
+  @Test("says when its results cannot be written")
+  func fullOutput() throws {
+    try makePair()
+    let process = Process()
+    process.executableURL = Tool.executable
+    process.arguments = ["inspect", folder("pair/sft").string]
+    process.standardOutput = FileHandle(forWritingAtPath: "/dev/full")
+    process.standardError = FileHandle.nullDevice
+    try process.run()
+    process.waitUntilExit()
+    #expect(process.terminationStatus == 74)
   }
 
   @Test("says what is broken where, and what to do")

@@ -29,6 +29,20 @@ struct DigestTests {
     }
   }
 
+  @Test("every level gives the digest of the others", arguments: XXH3.Level.allCases)
+  func levels(level: XXH3.Level) {
+    let bytes = (0..<100_000).map { UInt8(truncatingIfNeeded: $0 &* 31) }
+    for count in [0, 1, 63, 240, 241, 255, 256, 1024, 1025, 99_999] {
+      guard var hash = XXH3(level) else { return }
+      bytes.withUnsafeBytes { buffer in
+        // In two pieces, so that the buffer of the state is crossed.
+        hash.update(.init(rebasing: buffer[..<(count / 3)]))
+        hash.update(.init(rebasing: buffer[(count / 3)..<count]))
+        #expect(hash.digest() == XXH3.digest(of: .init(rebasing: buffer[..<count])))
+      }
+    }
+  }
+
   @Test("where one string ends and the next begins is part of a canonical digest")
   func canonical() {
     var one = CanonicalHasher()

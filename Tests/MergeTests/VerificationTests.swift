@@ -62,6 +62,15 @@ struct VerificationTests {
     #expect(try verification().checkDigests().problems.map(\.code) == [.fileMissing, .fileDiffers])
   }
 
+  @Test("finds a damaged index, and weights that do not belong")
+  func index() throws {
+    workshop.writeUsualPair()
+    try workshop.merge(Recipe(alpha: 0.5, maxFileSize: 500_000, shardSize: 65536))
+    workshop.folder.write("garbage", to: "out/model.safetensors.index.json")
+    workshop.folder.write("stray", to: "out/extra.safetensors")
+    #expect(try verification().checkDigests().problems.map(\.code) == [.fileSizeDiffers, .fileUnlisted])
+  }
+
   @Test("an edited model card is nobody's business")
   func card() throws {
     try merge()
@@ -108,9 +117,29 @@ struct VerificationTests {
     try merge()
     let path = workshop.output.appending("expomerge.json")
     let manifest = String(decoding: try #require(TemporaryFolder.contents(path)), as: UTF8.self)
-    for (name, other) in [("\"config.json\"", "\"../aligned/config.json\""), ("\"model.safetensors\"", "\"../model.safetensors\"")] {
+    let changes = [
+      ("\"config.json\"", "\"../aligned/config.json\""), ("\"model.safetensors\"", "\"../model.safetensors\""),
+      ("\"model.safetensors\"", "\"model.safetensors\\u0000x\""), ("\"shardSize\" : 65536", "\"shardSize\" : 1"),
+      ("\"shardSize\" : 65536", "\"shardSize\" : 4611686018427387904"), ("\"alpha\" : 0.5", "\"alpha\" : 0.5, \"dtype\" : \"I8\""),
+    ]
+    for (name, other) in changes {
       workshop.folder.write(manifest.replacing(name, with: other), to: "out/expomerge.json")
-      #expect(try codes { _ = try verification() } == [.manifestInvalid])
+      #expect(try codes { _ = try verification() } == [.manifestInvalid], "\(other)")
     }
+  }
+
+  @Test("refuses a manifest without files, or whose digests contradict each other")
+  func contradiction() throws {
+    try merge()
+    let path = workshop.output.appending("expomerge.json")
+    let manifest = String(decoding: try #require(TemporaryFolder.contents(path)), as: UTF8.self)
+    let start = try #require(manifest.firstRange(of: "\"shards\" : [")).upperBound
+    let end = try #require(manifest[start...].firstRange(of: "]")).lowerBound
+    let shards = String(manifest[start..<end])
+    let first = try #require(shards.firstRange(of: "\"")).upperBound
+    var other = shards
+    other.replaceSubrange(first..<other.index(after: first), with: shards[first] == "0" ? "1" : "0")
+    workshop.folder.write(manifest.replacing(shards, with: other), to: "out/expomerge.json")
+    #expect(try codes { _ = try verification() } == [.manifestInvalid])
   }
 }

@@ -1,4 +1,5 @@
 import Checkpoint
+import Diagnostics
 import Kernels
 import Planning
 import Testing
@@ -150,6 +151,13 @@ struct PlanTests {
       aligned: plan.aligned, sft: plan.sft, recipe: Recipe(alpha: 0.3, dtype: .f32, vocabulary: .overlap))
     #expect(
       converted.segments(of: converted.shard(0))[1].action == .compute(.convert(aligned: .bf16, output: .f32)))
+  }
+
+  @Test("a header that readers would refuse is not planned")
+  func enormousHeader() throws {
+    let name = String(repeating: "n", count: 9_000_000)
+    let tensors: [(String, DType, [Int])] = (0..<12).map { ("\($0).\(name)", .bf16, [1]) }
+    #expect(try problems(aligned: tensors, sft: tensors).map(\.code) == [.headerTooLarge])
   }
 
   // MARK: fingerprint

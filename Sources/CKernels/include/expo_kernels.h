@@ -24,7 +24,8 @@ typedef enum {
   EXPO_ARITHMETIC_FLOAT32 = 0,
   /// d, p and r each rounded to the dtype of the inputs, which must be one of F64, F32, F16, BF16.
   EXPO_ARITHMETIC_REFERENCE = 1,
-  /// r = aligned: a change of dtype. `sft` is not read and no sums are made.
+  /// r = aligned: a change of dtype. `sft` is not read; infinite, NaN and overflowing elements are counted, nothing is
+  /// summed.
   EXPO_ARITHMETIC_CONVERT = 2,
 } expo_arithmetic;
 

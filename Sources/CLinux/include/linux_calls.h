@@ -19,6 +19,12 @@ int linux_lock(int descriptor);
 /// renameat2(2) with RENAME_EXCHANGE: the two names change places at once. 0, or -1 and errno.
 int linux_exchange(const char *one, const char *other);
 
+/// statx(2): 1 when the path is the root of a mount, 0 when it is not or that cannot be told.
+int linux_is_mount_point(const char *path);
+
+/// setrlimit(2): lets this process open as many files as it may at all.
+void linux_raise_descriptor_limit(void);
+
 /// sched_getaffinity(2): the number of CPUs that this process may run on; 0 where that cannot be told.
 int linux_available_cpus(void);
 

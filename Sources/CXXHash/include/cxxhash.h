@@ -12,8 +12,11 @@ typedef struct {
 
 typedef struct cxx_state cxx_state;
 
-/// NULL when memory is short.
-cxx_state *cxx_create(void);
+/// Instructions to use; the best that the CPU has, or one of them for tests.
+typedef enum { CXX_BEST, CXX_PORTABLE, CXX_V3, CXX_V4 } cxx_level;
+
+/// NULL when memory is short or the CPU lacks the level.
+cxx_state *cxx_create(cxx_level level);
 void cxx_free(cxx_state *state);
 void cxx_update(cxx_state *state, const void *bytes, size_t count);
 cxx_digest cxx_finish(const cxx_state *state);
