@@ -25,7 +25,7 @@ let package = Package(
       name: "expomerge",
       dependencies: [
         "Coordinator", "SampleModels", "Worker", "Planning", "Threads", "Checkpoint", "Kernels", "FileIO", "Diagnostics", "Digests",
-        argumentParser, systemPackage,
+        "CLinux", argumentParser, systemPackage,
       ], swiftSettings: strict),
     .target(
       name: "SampleModels",

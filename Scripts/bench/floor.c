@@ -1,8 +1,7 @@
-/* The floor under a merge: the same bytes moved through the same system calls, with nothing computed.
+/* The floor under a merge: as many bytes moved through the system, with nothing computed.
  *
- * Reads every cache line of each sft file through a mapping, and writes a file of the same size made of the
- * aligned file's bytes. What a merge takes longer than this is the price of its arithmetic, digests, statistics
- * and care. Nothing checks what is written beyond the system's own errors.
+ * Reads every cache line of each sft file, and writes a file of the same size made of the aligned file's bytes.
+ * What a merge takes longer than this is the price of its arithmetic, digests, statistics and care.
  */
 #define _GNU_SOURCE
 #include <dirent.h>
@@ -25,15 +24,15 @@ static const size_t BLOCK = (size_t)256 << 10;
 static const char SUFFIX[] = ".safetensors";
 
 static const char USAGE[] =
-    "usage: floor [--threads N] [--sync] [--write direct|buffer] SFT_DIR ALIGNED_DIR OUTPUT_DIR\n"
+    "usage: floor [--threads N] [--sync] [--read mmap|pread] [--write direct|buffer] SFT_DIR ALIGNED_DIR OUTPUT_DIR\n"
     "  --threads N    threads that share the slices of 64 MiB (default: 1)\n"
     "  --sync         start write-back of each slice when it is written, and end with fdatasync and fsync\n"
-    "  --write WAY    direct: pwrite from the mapping; buffer: copy to a buffer that stays in the cache,\n"
-    "                 and pwrite that (default: buffer)\n"
+    "  --read WAY     mmap: through mappings of whole files; pread: into a buffer that stays in the cache (default: mmap)\n"
+    "  --write WAY    direct: pwrite from the mapping; buffer: copy to the buffer, and pwrite that (default: buffer)\n"
     "OUTPUT_DIR is made; the *.safetensors files of the two folders are paired in the order of their names.\n";
 
 struct pair {
-  const uint8_t *sft, *aligned;
+  struct input { const uint8_t *bytes; int descriptor; } sft, aligned;
   size_t size;
   size_t first_slice; /* number of slices in the files before this one */
   int output;
@@ -41,7 +40,7 @@ struct pair {
 
 static struct pair pairs[MAX_FILES];
 static size_t pair_count, slice_count;
-static bool sync_wanted, use_buffer = true;
+static bool sync_wanted, use_mapping = true, use_buffer = true;
 static atomic_size_t next_slice;
 static atomic_uint sink; /* keeps the compiler from dropping the reads of sft */
 
@@ -74,17 +73,17 @@ static int open_at(const char *folder, const char *name, int flags) {
   return descriptor;
 }
 
-static const uint8_t *map(const char *folder, const char *name, size_t *size) {
+static struct input open_input(const char *folder, const char *name, size_t *size) {
   int descriptor = open_at(folder, name, O_RDONLY);
   struct stat status;
   if (fstat(descriptor, &status) != 0) die("cannot stat", name);
   if (status.st_size == 0) refuse("an input file is empty");
   *size = (size_t)status.st_size;
+  if (!use_mapping) return (struct input){NULL, descriptor};
   void *address = mmap(NULL, *size, PROT_READ, MAP_SHARED, descriptor, 0);
   if (address == MAP_FAILED) die("cannot map", name);
   if (madvise(address, *size, MADV_SEQUENTIAL) != 0) die("cannot advise on", name);
-  close(descriptor);
-  return address;
+  return (struct input){address, descriptor};
 }
 
 static void open_pairs(const char *sft, const char *aligned, const char *output) {
@@ -96,11 +95,12 @@ static void open_pairs(const char *sft, const char *aligned, const char *output)
   for (int i = 0; i < count; i++) {
     struct pair *pair = &pairs[pair_count++];
     size_t sft_size;
-    pair->sft = map(sft, sft_names[i]->d_name, &sft_size);
-    pair->aligned = map(aligned, aligned_names[i]->d_name, &pair->size);
+    pair->sft = open_input(sft, sft_names[i]->d_name, &sft_size);
+    pair->aligned = open_input(aligned, aligned_names[i]->d_name, &pair->size);
     if (sft_size != pair->size) refuse("the files of a pair differ in size");
     pair->output = open_at(output, aligned_names[i]->d_name, O_WRONLY | O_CREAT | O_EXCL);
-    if (fallocate(pair->output, 0, 0, (off_t)pair->size) != 0) die("cannot reserve space for", aligned_names[i]->d_name);
+    if (fallocate(pair->output, 0, 0, (off_t)pair->size) != 0 && errno != EOPNOTSUPP)
+      die("cannot reserve space for", aligned_names[i]->d_name);
     pair->first_slice = slice_count;
     slice_count += (pair->size + SLICE - 1) / SLICE;
   }
@@ -110,6 +110,19 @@ static unsigned touch(const uint8_t *bytes, size_t count) {
   unsigned sum = 0;
   for (size_t i = 0; i < count; i += CACHE_LINE) sum += bytes[i];
   return sum;
+}
+
+/* Returns the bytes of a slice of a file: where they are mapped, or in the buffer. */
+static const uint8_t *read_block(struct input input, uint8_t *buffer, size_t count, size_t offset) {
+  if (use_mapping) return input.bytes + offset;
+  for (size_t done = 0; done < count;) {
+    ssize_t got = pread(input.descriptor, buffer + done, count - done, (off_t)(offset + done));
+    if (got < 0 && errno == EINTR) continue;
+    if (got < 0) die("cannot read", "an input");
+    if (got == 0) refuse("an input became shorter");
+    done += (size_t)got;
+  }
+  return buffer;
 }
 
 static void write_all(int descriptor, const uint8_t *bytes, size_t count, size_t offset) {
@@ -139,9 +152,9 @@ static void *work(void *unused) {
     size_t end = pair->size - start < SLICE ? pair->size : start + SLICE;
     for (size_t offset = start; offset < end; offset += BLOCK) {
       size_t count = end - offset < BLOCK ? end - offset : BLOCK;
-      sum += touch(pair->sft + offset, count);
-      const uint8_t *bytes = pair->aligned + offset;
-      if (use_buffer) bytes = memcpy(buffer, bytes, count);
+      sum += touch(read_block(pair->sft, buffer, count, offset), count);
+      const uint8_t *bytes = read_block(pair->aligned, buffer, count, offset);
+      if (use_buffer && bytes != buffer) bytes = memcpy(buffer, bytes, count);
       write_all(pair->output, bytes, count, offset);
     }
     if (sync_wanted && sync_file_range(pair->output, (off_t)start, (off_t)(end - start), SYNC_FILE_RANGE_WRITE) != 0)
@@ -182,10 +195,14 @@ int main(int argc, char **argv) {
       sync_wanted = true;
     } else if (strcmp(argv[i], "--threads") == 0 && i + 1 < argc) {
       threads = strtoul(argv[++i], NULL, 10);
+    } else if (strcmp(argv[i], "--read") == 0 && i + 1 < argc) {
+      const char *way = argv[++i];
+      use_mapping = strcmp(way, "mmap") == 0;
+      if (use_mapping == (strcmp(way, "pread") == 0)) refuse("--read is mmap or pread");
     } else if (strcmp(argv[i], "--write") == 0 && i + 1 < argc) {
       const char *way = argv[++i];
       use_buffer = strcmp(way, "buffer") == 0;
-      if (!use_buffer && strcmp(way, "direct") != 0) refuse("--write is direct or buffer");
+      if (use_buffer == (strcmp(way, "direct") == 0)) refuse("--write is direct or buffer");
     } else {
       fputs(USAGE, stderr);
       return 64;
@@ -195,6 +212,7 @@ int main(int argc, char **argv) {
     fputs(USAGE, stderr);
     return 64;
   }
+  if (!use_mapping && !use_buffer) refuse("--write direct needs --read mmap");
   if (threads < 1 || threads > MAX_THREADS) refuse("--threads is a number from 1 to 1024");
   open_pairs(argv[i], argv[i + 1], argv[i + 2]);
   run_threads(threads);

@@ -31,8 +31,8 @@ public struct InputFiles: Sendable {
     }
     self.files = files
     sizes = checkpoint.files.map(\.header.fileSize)
-    self.method = method ?? .automatic
     let isRemote = FileSystemKind(at: checkpoint.folder)?.isRemote ?? false
+    self.method = method ?? .automatic
     blockSize = isRemote ? 4 << 20 : 256 << 10
   }
 }

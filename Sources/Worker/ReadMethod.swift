@@ -5,6 +5,6 @@ public enum ReadMethod: String, Sendable, CaseIterable, Codable {
   /// Read into buffers that stay in the cache.
   case pread
 
-  /// What was fastest wherever it was measured (docs/decisions.md).
+  /// What took the least processor time wherever it was measured (docs/decisions.md).
   public static let automatic = ReadMethod.pread
 }
