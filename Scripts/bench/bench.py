@@ -331,7 +331,7 @@ def usual_ballast(chosen: Sequence[str], quick: bool) -> float:
     """Enough for the outputs, or for what the peers use, but at most half of what is available."""
     if not report.virtual():
         return 0
-    wanted = 12 if "peers" in chosen and not quick else 4
+    wanted = 12 if "peers" in chosen and not quick else 8
     return min(wanted, report.available_memory() / (1 << 30) / 2)
 
 
@@ -357,7 +357,7 @@ def parse() -> argparse.Namespace:
     add("--work", type=Path, required=True, metavar="DIR", help="folder to work in, which keeps the inputs (default: a fresh one, removed)")
     add("--binary", type=Path, required=True, metavar="PATH", help="the expomerge to measure (default: build it)")
     add("--venv", type=Path, metavar="DIR", help="virtual environment with the peers, made if missing (default: in the work folder)")
-    add("--ballast", type=float, metavar="GIB", help="free memory kept from a hypervisor (default: 4, with peers 12, if there is one)")
+    add("--ballast", type=float, metavar="GIB", help="free memory kept from a hypervisor (default: 8, with peers 12, if there is one)")
     add("--json", type=Path, metavar="FILE", help="write all figures of all runs")
     add("--markdown", type=Path, metavar="FILE", help="write the table")
     add("--floor", type=Path, required=True, help=argparse.SUPPRESS)

@@ -10,7 +10,7 @@ struct InspectCommand: ParsableCommand {
   @Argument(help: ArgumentHelp("A checkpoint folder, or a safetensors file.", valueName: "dir|file"))
   var path: String
 
-  @Flag(help: "Print totals only.")
+  @Flag(help: "Leave out the tensors: totals and files only.")
   var summary = false
 
   @OptionGroup(title: "Printing") var console: Console
