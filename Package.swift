@@ -41,11 +41,14 @@ let package = Package(
     .target(name: "Kernels", dependencies: ["CKernels"], swiftSettings: strict),
     .target(name: "Digests", dependencies: ["CXXHash"], swiftSettings: strict),
     .target(name: "FileIO", dependencies: ["Diagnostics", "CLinux", systemPackage], swiftSettings: strict),
+    .target(name: "ZeroMQ", dependencies: ["CZeroMQ", "CLinux"], swiftSettings: strict),
     .target(name: "Threads", dependencies: ["CLinux"], swiftSettings: strict),
     .target(name: "Diagnostics", swiftSettings: strict),
     // Optimised in debug builds too: an unoptimised loop is not the loop that is tested.
     .target(name: "CKernels", cSettings: [.unsafeFlags(["-O3"])]),
     .target(name: "CLinux"),
+    // No pkgConfig: Debian's flags for libzmq make SwiftPM warn.
+    .systemLibrary(name: "CZeroMQ", providers: [.apt(["libzmq3-dev"])]),
     .target(name: "CXXHash", cSettings: [.unsafeFlags(["-O3"])]),
 
     .target(name: "TestSupport", dependencies: [systemPackage], path: "Tests/TestSupport", swiftSettings: strict),
@@ -54,6 +57,7 @@ let package = Package(
       name: "CheckpointTests", dependencies: ["Checkpoint", "TestSupport", systemPackage],
       resources: [.copy("Fixtures")]),
     .testTarget(name: "FileIOTests", dependencies: ["FileIO", "Kernels", "TestSupport", systemPackage]),
+    .testTarget(name: "ZeroMQTests", dependencies: ["ZeroMQ"]),
     .testTarget(name: "PlanningTests", dependencies: ["Planning", systemPackage]),
     .testTarget(
       name: "MergeTests", dependencies: ["Coordinator", "SampleModels", "TestSupport", systemPackage]),

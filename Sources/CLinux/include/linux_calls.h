@@ -28,4 +28,10 @@ void linux_raise_descriptor_limit(void);
 /// sched_getaffinity(2): the number of CPUs that this process may run on; 0 where that cannot be told.
 int linux_available_cpus(void);
 
+/* eventfd(2), non-blocking and closed on exec. */
+int linux_eventfd(void);
+
+/* pthread_setname_np(3) of the calling thread; at most 15 characters. */
+void linux_name_thread(const char *name);
+
 #endif
