@@ -35,6 +35,11 @@ let package = Package(
       name: "Coordinator", dependencies: ["Worker", "Threads", "Planning", "Checkpoint", "Kernels", "Digests", "FileIO", "Diagnostics", crypto, systemPackage], swiftSettings: strict),
     .target(
       name: "Worker", dependencies: ["Planning", "Checkpoint", "Digests", "Kernels", "FileIO", systemPackage], swiftSettings: strict),
+    // Optimised in debug builds too: the simulator runs it through thousands of seeds in every test run.
+    .target(
+      name: "Scheduling", dependencies: ["Wire", "Planning", "Digests", "Diagnostics"],
+      swiftSettings: strict + [.unsafeFlags(["-O"])]),
+    .target(name: "Wire", dependencies: ["Planning", "Digests", "Kernels", "Diagnostics"], swiftSettings: strict),
     .target(name: "Planning", dependencies: ["Checkpoint", "Digests", "Kernels", "Diagnostics", systemPackage], swiftSettings: strict),
     .target(
       name: "Checkpoint", dependencies: ["Diagnostics", "FileIO", systemPackage], swiftSettings: strict),
@@ -51,6 +56,9 @@ let package = Package(
     .systemLibrary(name: "CZeroMQ", providers: [.apt(["libzmq3-dev"])]),
     .target(name: "CXXHash", cSettings: [.unsafeFlags(["-O3"])]),
 
+    .target(
+      name: "Simulation", dependencies: ["Scheduling", "Wire", "Planning", "Digests", "Diagnostics"],
+      path: "Tests/Simulation", swiftSettings: strict + [.unsafeFlags(["-O"])]),
     .target(name: "TestSupport", dependencies: [systemPackage], path: "Tests/TestSupport", swiftSettings: strict),
     .testTarget(name: "KernelsTests", dependencies: ["Kernels", "Digests"], resources: [.copy("Fixtures")]),
     .testTarget(
@@ -58,6 +66,8 @@ let package = Package(
       resources: [.copy("Fixtures")]),
     .testTarget(name: "FileIOTests", dependencies: ["FileIO", "Kernels", "TestSupport", systemPackage]),
     .testTarget(name: "ZeroMQTests", dependencies: ["ZeroMQ"]),
+    .testTarget(name: "WireTests", dependencies: ["Wire"]),
+    .testTarget(name: "SchedulingTests", dependencies: ["Scheduling", "Simulation"]),
     .testTarget(name: "PlanningTests", dependencies: ["Planning", systemPackage]),
     .testTarget(
       name: "MergeTests", dependencies: ["Coordinator", "SampleModels", "TestSupport", systemPackage]),

@@ -1,10 +1,12 @@
+# shellcheck shell=bash
 # Nodes on one machine: source it after common.sh, in a network and mount namespace made for the purpose.
 #
 # A node is a network namespace with a link to a bridge, and a mount namespace. Both live as long as a process that
 # sleeps in them; processes that a node runs enter them through it. All of it ends with this script, also by SIGKILL.
 
 declare -A node_keeper=() running=()
-time_limit=60
+time_limit=120
+logs= # a folder, to be set
 tied=(setpriv --pdeathsig KILL --)
 
 # wait_until WHAT COMMAND...: polls until the command succeeds. Processes that end meanwhile by themselves fail the test.
@@ -85,14 +87,8 @@ release_link() {
   on "$1" tc qdisc del dev eth0 root
 }
 
-# delay_link NODE TIME PARENT: adds to the way from the node; PARENT is root, or 1: of a link that is held.
-delay_link() {
-  if [ "$3" = root ]; then
-    on "$1" tc qdisc add dev eth0 root netem delay "$2"
-  else
-    on "$1" tc qdisc add dev eth0 parent "$3"1 netem delay "$2"
-  fi
-}
+# delay_packets NODE TIME: those that it sends. Fails where the kernel has no netem.
+delay_packets() { on "$1" tc qdisc add dev eth0 root netem delay "$2" limit 100000; }
 
 # traffic NODE rx|tx: bytes over its link until now.
 traffic() { on "$1" ip -json -statistics link show dev eth0 | jq ".[0].stats64.$2.bytes"; }
@@ -125,15 +121,15 @@ terminate() {
 destroy() {
   local pid=${running[$1]}
   unset "running[$1]"
-  kill -KILL "$pid"
-  wait "$pid" 2>/dev/null || true
+  destroy_process "$pid"
+}
+
+destroy_process() {
+  kill -KILL "$1" 2>/dev/null || true
+  wait "$1" 2>/dev/null || true
 }
 
 destroy_everything() {
-  local name pid
-  for name in "${!running[@]}"; do destroy "$name"; done
-  for pid in "${node_keeper[@]}"; do
-    kill -KILL "$pid" 2>/dev/null || true
-    wait "$pid" 2>/dev/null || true
-  done
+  local pid
+  for pid in "${running[@]}" "${node_keeper[@]}"; do destroy_process "$pid"; done
 }

@@ -1,29 +1,16 @@
-import Checkpoint
-import Diagnostics
-public import Digests
-import FileIO
-import Planning
-import Worker
+public import Checkpoint
+public import Diagnostics
+import Digests
+public import FileIO
+public import Planning
 
-/// What identifies an input file without reading all of it: its size, its header, and 256 pages at places that the
-/// plan picks.
-///
-/// Size and header alone are equal for every fine-tune of one architecture.
-public struct InputFingerprint: Sendable, Equatable, Codable {
-  public let name: String
-  /// Of the file.
-  public let bytes: Int
-  public let header: Digest128
-  public let pages: Digest128
-
-  static let pageCount = 256
-  static let pageSize = 4096
+extension InputFingerprint {
+  private static let pageCount = 256
+  private static let pageSize = 4096
 
   /// - Parameter seed: from the plan, so that all who check pick the same pages.
-  init(of file: File, as weightFile: Checkpoint.WeightFile, seed: UInt64) throws(Failure) {
-    name = weightFile.name
-    bytes = weightFile.header.fileSize
-    header = try file.read(at: 0, count: weightFile.header.dataStart).withUnsafeBytes { XXH3.digest(of: $0) }
+  public init(of file: File, as weightFile: Checkpoint.WeightFile, seed: UInt64) throws(Failure) {
+    let header = try file.read(at: 0, count: weightFile.header.dataStart).withUnsafeBytes { XXH3.digest(of: $0) }
     let data = weightFile.header.dataStart..<weightFile.header.fileSize
     var places = SplitMix64(seed: seed)
     var hash = XXH3()
@@ -35,7 +22,7 @@ public struct InputFingerprint: Sendable, Equatable, Codable {
         try Self.add(start..<start + Self.pageSize, of: file, to: &hash)
       }
     }
-    pages = hash.digest()
+    self.init(name: weightFile.name, bytes: weightFile.header.fileSize, header: header, pages: hash.digest())
   }
 
   private static func add(_ range: Range<Int>, of file: File, to hash: inout XXH3) throws(Failure) {
@@ -43,13 +30,17 @@ public struct InputFingerprint: Sendable, Equatable, Codable {
     bytes.withUnsafeBytes { hash.update($0) }
   }
 
-  static func all(
+  /// The seed for one file of a plan's input.
+  public static func seed(plan: Plan, file: Int) -> UInt64 { plan.fingerprint.low &+ UInt64(file) }
+
+  /// Of all files of an input.
+  public static func all(
     _ checkpoint: Checkpoint, _ files: InputFiles, plan: Plan
   ) throws(Failure) -> [InputFingerprint] {
     var fingerprints: [InputFingerprint] = []
     for (index, weightFile) in checkpoint.files.enumerated() {
       fingerprints.append(
-        try InputFingerprint(of: files.files[index], as: weightFile, seed: plan.fingerprint.low &+ UInt64(index)))
+        try InputFingerprint(of: files.files[index], as: weightFile, seed: seed(plan: plan, file: index)))
     }
     return fingerprints
   }

@@ -1,0 +1,138 @@
+import Wire
+
+extension Scheduler {
+  /// Grants leases to a worker until it has enough.
+  mutating func fill(_ id: SessionID) {
+    guard grantsAllowed, let session = sessions[id], session.mayWork(at: now) else { return }
+    let slots = session.hello.slots
+    let most = slots + configuration.prefetch(slots: slots)
+    guard session.leases.count < most else { return }
+    var granted: [Attempt] = []
+    let seq = session.seq + 1
+    for job in order {
+      while sessions[id]!.leases.count < most {
+        // The last shards are not queued up behind others while somebody else could have them.
+        if sessions[id]!.leases.count >= slots, pendingCount < slotTotal { break }
+        guard let shard = pick(for: id, of: job) else { break }
+        granted.append(grant(shard, of: job, to: id, seq: seq))
+      }
+    }
+    if !granted.isEmpty { send(.grant(.init(granted)), to: id) }
+  }
+
+  private var pendingCount: Int {
+    order.reduce(0) { $0 + (jobs[$1].map { $0.pending.count + $0.retries.count } ?? 0) }
+  }
+
+  /// The next shard of a job for a worker, taken out of those that wait.
+  private mutating func pick(for id: SessionID, of job: JobID) -> Int? {
+    guard jobs[job]?.isStopping == false, let access = sessions[id]?.jobs[job] else { return nil }
+    if let retry = retry(for: id, of: job, access) { return retry }
+    guard let shard = next(of: job, access) else { return nil }
+    jobs[job]?.pending.remove(shard)
+    // It walks on from here.
+    jobs[job]?.pending.addWalker(at: access.cursor, -1)
+    jobs[job]?.pending.addWalker(at: shard + 1, 1)
+    sessions[id]?.jobs[job]?.cursor = shard + 1
+    return shard
+  }
+
+  /// The shard that follows the worker's last, unless something can be had that suits it better.
+  private func next(of job: JobID, _ access: JobAccess) -> Int? {
+    guard let pending = jobs[job]?.pending, pending.count > 0 else { return nil }
+    var following: (shard: Int, preference: UInt8)?
+    if let cursor = access.cursor, pending.contains(cursor) {
+      let preference = access.classes[pending.stretch(of: cursor)]
+      if preference == access.leastClass { return cursor }
+      if preference != JobAccess.barred { following = (cursor, preference) }
+    }
+    var best: Int?
+    for stretch in access.preferred where pending.stretches[stretch].freeCount > 0 {
+      if let following, access.classes[stretch] >= following.preference { return following.shard }
+      if let found = best {
+        // Sorted by class: the rest suits less.
+        if access.classes[stretch] > access.classes[found] { break }
+        if pending.stretches[stretch].walkers < pending.stretches[found].walkers { best = stretch }
+      } else {
+        best = stretch
+      }
+      if pending.stretches[stretch].walkers == 0 { break }
+    }
+    return best.flatMap { pending.beginning(in: $0) }
+  }
+
+  /// A failed shard whose time has come: for a worker that it has not failed on, if there is one.
+  private mutating func retry(for id: SessionID, of job: JobID, _ access: JobAccess) -> Int? {
+    guard let state = jobs[job], !state.retries.isEmpty, let name = sessions[id]?.hello.name else { return nil }
+    let index = state.retries.firstIndex { retry in
+      guard retry.notBefore <= now, access.classes[state.pending.stretch(of: retry.shard)] != JobAccess.barred else {
+        return false
+      }
+      guard let failures = state.failures[retry.shard], failures.names.contains(name) else { return true }
+      return !hasOther(than: failures.names, for: retry.shard, of: state)
+    }
+    return index.flatMap { jobs[job]?.retries.remove(at: $0).shard }
+  }
+
+  /// Whether a worker of another name could take a shard.
+  func hasOther(than names: Set<String>, for shard: Int, of job: Job) -> Bool {
+    let stretch = job.pending.stretch(of: shard)
+    return joined.contains { id in
+      guard let session = sessions[id], !names.contains(session.hello.name), session.mayWork(at: now),
+        let access = session.jobs[job.id]
+      else { return false }
+      return access.classes[stretch] != JobAccess.barred
+    }
+  }
+
+  @discardableResult
+  mutating func grant(_ shard: Int, of job: JobID, to id: SessionID, seq: Int) -> Attempt {
+    jobs[job]!.attempts[shard] += 1
+    let key = Attempt(job: job, shard: shard, attempt: Int(jobs[job]!.attempts[shard]))
+    if key.attempt > 1 { jobs[job]!.retryCount += 1 }
+    jobs[job]!.status[shard] = .leased
+    jobs[job]!.live[shard, default: []].append(key)
+    sessions[id]!.leases.append(key)
+    leases[key] = Lease(key: key, session: id, seq: seq, grantedAt: now, progressAt: now)
+    story.add(now, job, shard, "attempt \(key.attempt) granted to \(sessions[id]!.hello.name)")
+    return key
+  }
+
+  // MARK: the end of a lease
+
+  enum Fate {
+    /// At once for anyone.
+    case pending
+    /// After a while, elsewhere.
+    case retry(after: Int)
+    /// The shard is done.
+    case done
+  }
+
+  /// Ends a lease; its shard follows unless another lease of it lives.
+  mutating func end(_ key: Attempt, then fate: Fate) {
+    guard let lease = leases.removeValue(forKey: key) else { return }
+    commands.append(.leasesEnded([key]))
+    if let index = sessions[lease.session]?.leases.firstIndex(of: key) {
+      sessions[lease.session]?.leases.remove(at: index)
+    }
+    guard var job = jobs.removeValue(forKey: key.job) else { return }
+    defer { jobs[key.job] = job }
+    job.live[key.shard]?.removeAll { $0 == key }
+    if job.live[key.shard]?.isEmpty == true { job.live[key.shard] = nil }
+    if case .done = fate {
+      job.status[key.shard] = .done
+      return
+    }
+    guard job.status[key.shard] == .leased, job.live[key.shard] == nil, !job.isStopping else { return }
+    switch fate {
+    case .retry(let delay):
+      job.status[key.shard] = .retrying
+      job.retries.append(Retry(shard: key.shard, notBefore: now.adding(milliseconds: delay)))
+    case .pending, .done:
+      job.status[key.shard] = .pending
+      job.pending.insert(key.shard)
+    }
+    hasNewWork = true
+  }
+}

@@ -1,0 +1,184 @@
+import Diagnostics
+import Wire
+
+extension Scheduler {
+  mutating func receive(_ envelope: WorkerEnvelope, from route: Route) {
+    let id = envelope.session
+    if case .hello(let hello) = envelope.message { return welcome(id, hello, route) }
+    guard envelope.epoch == epoch, sessions[id] != nil else {
+      discard("unknown-session")
+      // A goodbye needs no answer.
+      if case .goodbye = envelope.message { return }
+      return reject(id, .session, "the session is over", route)
+    }
+    sessions[id]?.lastHeard = now
+    sessions[id]?.route = route
+    switch envelope.message {
+    case .hello: break
+    case .beat(let beat): reconcile(beat, of: id)
+    case .prepared(let prepared): self.prepared(prepared, by: id)
+    case .finished(let finished): self.finished(finished, by: id)
+    case .failed(let failed): self.failed(failed, by: id)
+    case .goodbye(let goodbye):
+      if let session = sessions[id] {
+        note(.workerLeft(id, name: session.hello.name, reason: goodbye.reason))
+      }
+      // It has said that it stopped, so what it held is no death.
+      remove(id, died: false)
+    }
+  }
+
+  /// Answers a message that belongs to no session.
+  mutating func reject(
+    _ id: SessionID, _ reason: CoordinatorMessage.Rejected.Reason, _ message: String, _ route: Route
+  ) {
+    let envelope = CoordinatorEnvelope(
+      session: id, epoch: epoch, seq: 0, heard: 0, message: .rejected(.init(reason, message)))
+    commands.append(.send(envelope, to: route))
+  }
+
+  private mutating func welcome(_ id: SessionID, _ hello: WorkerMessage.Hello, _ route: Route) {
+    if sessions[id] == nil {
+      sessions[id] = Session(id: id, route: route, hello: hello, lastHeard: now)
+      joined.append(id)
+      countSlots()
+      note(.workerJoined(id, name: hello.name))
+    }
+    sessions[id]?.lastHeard = now
+    sessions[id]?.route = route
+    send(
+      .welcome(
+        .init(
+          beatMilliseconds: configuration.beatMilliseconds, leaseMilliseconds: configuration.leaseMilliseconds,
+          data: configuration.data, window: configuration.window)), to: id)
+    offerJobs(to: id)
+  }
+
+  /// Offers the jobs that the worker has not answered.
+  private mutating func offerJobs(to id: SessionID) {
+    guard let session = sessions[id], !session.isDraining else { return }
+    for job in order where session.jobs[job] == nil {
+      if let last = session.offered[job], now < last.adding(milliseconds: configuration.offerMilliseconds) { continue }
+      guard let offer = jobs[job]?.offer, jobs[job]?.isStopping == false else { continue }
+      sessions[id]?.offered[job] = now
+      send(.job(offer), to: id)
+    }
+  }
+
+  mutating func offer(_ job: JobID) {
+    for id in joined { offerJobs(to: id) }
+  }
+
+  private mutating func prepared(_ prepared: WorkerMessage.Prepared, by id: SessionID) {
+    guard let job = jobs[prepared.job], let session = sessions[id] else {
+      discard("unknown-job")
+      send(.forget(.init(job: prepared.job)), to: id)
+      return
+    }
+    guard session.jobs[prepared.job] == nil else { return discard("repeated") }
+    let offer = job.offer
+    guard prepared.refusal != nil
+      || prepared.aligned.count == offer.aligned.files.count && prepared.sft.count == offer.sft.files.count
+    else { return discard("malformed") }
+    let access = access(prepared, to: job, barred: [])
+    sessions[id]?.jobs[prepared.job] = access
+    note(.workerPrepared(id, name: session.hello.name, prepared))
+    fill(id)
+  }
+
+  func access(
+    _ prepared: WorkerMessage.Prepared, to job: Job, barred: Set<WorkerMessage.Failed.Input>
+  ) -> JobAccess {
+    let classes = job.specification.stretches.map { stretch -> UInt8 in
+      if prepared.refusal != nil || stretch.inputs.contains(where: barred.contains) { return JobAccess.barred }
+      let streamed = stretch.inputs.count { prepared[$0.side][$0.file] == .streamed }
+      return UInt8(min(streamed + (prepared.output == .streamed ? 1 : 0), 200))
+    }
+    let preferred = classes.indices.filter { classes[$0] != JobAccess.barred }
+      .sorted { (classes[$0], $0) < (classes[$1], $1) }
+    return JobAccess(
+      prepared: prepared, classes: classes, preferred: preferred,
+      leastClass: preferred.first.map { classes[$0] } ?? JobAccess.barred, barredInputs: barred)
+  }
+
+  /// Compares what the worker holds with what it should hold.
+  private mutating func reconcile(_ beat: WorkerMessage.Beat, of id: SessionID) {
+    guard var session = sessions[id] else { return }
+    guard beat.number > session.heard else { return discard("late-beat") }
+    session.heard = beat.number
+    let wasDraining = session.isDraining
+    if beat.isDraining { session.isDraining = true }
+    sessions[id] = session
+    if session.isDraining != wasDraining { countSlots() }
+
+    var unknown: [Attempt] = []
+    for held in beat.held {
+      guard var lease = leases[held.key], lease.session == id, lease.phase != .revoked else {
+        unknown.append(held.key)
+        continue
+      }
+      if held.progress > lease.progress || held.isRunning && !lease.isRunning {
+        lease.progress = held.progress
+        lease.progressAt = now
+      }
+      lease.isRunning = held.isRunning
+      leases[held.key] = lease
+    }
+    let held = Set(beat.held.map(\.key))
+    for key in session.leases where !held.contains(key) {
+      guard let lease = leases[key], lease.seq <= beat.seen, lease.phase != .committing else { continue }
+      // The grant was lost, or the worker gave it back: it will not be worked on.
+      story.add(now, key.job, key.shard, "attempt \(key.attempt) not held by \(session.hello.name)")
+      end(key, then: .pending)
+    }
+    if !unknown.isEmpty { send(.revoke(.init(unknown)), to: id) }
+    for job in beat.jobs where jobs[job] == nil || jobs[job]?.isStopping == true {
+      send(.forget(.init(job: job)), to: id)
+    }
+    if session.drainRequest.map({ $0 <= beat.seen }) == true && !beat.isDraining { requestDrain(id) }
+    offerJobs(to: id)
+    // The answer tells the worker which of its beats have arrived.
+    send(.beat(.init()), to: id)
+    fill(id)
+  }
+
+  // MARK: leaving
+
+  mutating func drain(_ id: SessionID) {
+    guard sessions[id] != nil else { return }
+    sessions[id]?.isDraining = true
+    countSlots()
+    requestDrain(id)
+  }
+
+  private mutating func requestDrain(_ id: SessionID) {
+    let seq = send(.drain(.init()), to: id)
+    sessions[id]?.drainRequest = seq
+  }
+
+  /// Ends a session and all its leases.
+  ///
+  /// - Parameter died: whether what it was running may be the reason.
+  mutating func remove(_ id: SessionID, died: Bool) {
+    guard let session = sessions[id] else { return }
+    for key in session.leases {
+      guard let lease = leases[key] else { continue }
+      // What is being made safe counts, wherever the worker is now.
+      if lease.phase == .committing { continue }
+      if died { jobs[key.job]?.contested.insert(key.shard) }
+      end(key, then: .pending)
+      if died && lease.isRunning && lease.phase == .granted { recordDeath(key, of: session.hello.name) }
+    }
+    for (job, access) in session.jobs { jobs[job]?.pending.addWalker(at: access.cursor, -1) }
+    sessions[id] = nil
+    joined.removeAll { $0 == id }
+    countSlots()
+  }
+
+  mutating func countSlots() {
+    slotTotal = joined.reduce(0) { sum, id in
+      guard let session = sessions[id], session.mayWork(at: now) else { return sum }
+      return sum + session.hello.slots
+    }
+  }
+}

@@ -1,0 +1,62 @@
+public import Digests
+public import Wire
+
+/// What others may see of a scheduler.
+extension Scheduler {
+  public struct SessionView: Sendable {
+    public let id: SessionID
+    public let hello: WorkerMessage.Hello
+    public let state: Status.WorkerState
+    public let running: Int
+    public let queued: Int
+    public let shardsDone: Int
+    public let failures: Int
+    public let silence: Double
+    public let prepared: [WorkerMessage.Prepared]
+  }
+
+  public struct JobView: Sendable {
+    public let id: JobID
+    public let shardCount: Int
+    public let doneCount: Int
+    public let leased: Int
+    public let retries: Int
+    public let isDone: [Bool]
+  }
+
+  /// In the order of joining.
+  public func workers(at now: Instant) -> [SessionView] {
+    joined.compactMap { id in
+      guard let session = sessions[id] else { return nil }
+      let running = session.leases.count { leases[$0]?.isRunning == true }
+      return SessionView(
+        id: id, hello: session.hello,
+        state: session.isDraining ? .draining : session.mayWork(at: now) ? .active : .setAside, running: running,
+        queued: session.leases.count - running, shardsDone: session.shardsDone, failures: session.failures,
+        silence: max(0, now.seconds(since: session.lastHeard)),
+        prepared: session.jobs.keys.sorted().compactMap { session.jobs[$0]?.prepared })
+    }
+  }
+
+  public func job(_ id: JobID) -> JobView? {
+    guard let job = jobs[id] else { return nil }
+    return JobView(
+      id: id, shardCount: job.shardCount, doneCount: job.doneCount, leased: job.live.count, retries: job.retryCount,
+      isDone: job.status.map { $0 == .done })
+  }
+
+  /// Whether a lease lives, and whose it is.
+  public func holder(of key: Attempt) -> SessionID? {
+    guard let lease = leases[key], lease.phase == .granted else { return nil }
+    return lease.session
+  }
+
+  public func hasSession(_ id: SessionID) -> Bool { sessions[id] != nil }
+  public var hasLeases: Bool { !leases.isEmpty }
+
+  /// Digests of a running job's shards; nil for those that are not done.
+  public func digests(of id: JobID) -> [Digest128?] {
+    guard let job = jobs[id] else { return [] }
+    return job.status.indices.map { job.status[$0] == .done ? job.digests[$0] : nil }
+  }
+}

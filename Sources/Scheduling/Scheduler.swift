@@ -1,0 +1,196 @@
+import Diagnostics
+import Digests
+import Wire
+
+/// Decides who computes what, and what becomes of it (docs/architecture.md). Pure: events in, commands out; time is an
+/// argument.
+///
+/// A shard is pending until it is granted to a worker as a lease. A lease ends when its result is safe, when the worker
+/// says that it failed or no longer lists it, or when the worker is silent for too long. Whatever ends without a result
+/// is granted again.
+public struct Scheduler: Sendable {
+  /// A worker's right to compute a shard.
+  struct Lease: Sendable {
+    enum Phase: Sendable, Equatable {
+      case granted
+      /// Its result is being made safe.
+      case committing
+      /// The worker has been told to stop.
+      case revoked
+    }
+
+    let key: Attempt
+    let session: SessionID
+    /// Of the message that granted it.
+    let seq: Int
+    let grantedAt: Instant
+    var progress = 0
+    var progressAt: Instant
+    var isRunning = false
+    var phase = Phase.granted
+    /// Of its result.
+    var digest = Digest128(high: 0, low: 0)
+  }
+
+  struct Session: Sendable {
+    let id: SessionID
+    var route: Route
+    let hello: WorkerMessage.Hello
+    var lastHeard: Instant
+    /// The number of the latest beat.
+    var heard = 0
+    /// Of messages sent to it.
+    var seq = 0
+    var isDraining = false
+    var drainRequest: Int?
+    var setAsideUntil: Instant?
+    var setAsideCount = 0
+    var failuresInRow = 0
+    var leases: [Attempt] = []
+    var jobs: [JobID: JobAccess] = [:]
+    var offered: [JobID: Instant] = [:]
+    var shardsDone = 0
+    var failures = 0
+
+    func mayWork(at now: Instant) -> Bool {
+      !isDraining && (setAsideUntil.map { $0 <= now } ?? true)
+    }
+  }
+
+  /// What a session can do for a job.
+  struct JobAccess: Sendable {
+    let prepared: WorkerMessage.Prepared
+    /// By stretch: 0 where all is direct, more the more is streamed, `barred` where the worker cannot.
+    var classes: [UInt8]
+    /// Stretches that it can do, best first.
+    var preferred: [Int]
+    var leastClass: UInt8
+    var barredInputs: Set<WorkerMessage.Failed.Input> = []
+    /// The shard behind the one that it got last.
+    var cursor: Int?
+
+    static let barred = UInt8.max
+  }
+
+  enum ShardStatus: UInt8, Sendable {
+    case pending, retrying, leased, done
+  }
+
+  struct Retry: Sendable {
+    let shard: Int
+    let notBefore: Instant
+  }
+
+  struct Failures: Sendable {
+    /// Of workers that it failed on, or that died of it.
+    var names: Set<String> = []
+    var count = 0
+  }
+
+  struct Job: Sendable {
+    let id: JobID
+    let specification: JobSpecification
+    var pending: PendingShards
+    var retries: [Retry] = []
+    var status: [ShardStatus]
+    var attempts: [UInt16]
+    var digests: [Digest128]
+    /// Leases of a shard that has any: rarely more than one.
+    var live: [Int: [Attempt]] = [:]
+    var failures: [Int: Failures] = [:]
+    var speculated: Set<Int> = []
+    /// Shards that two workers may have written to; with the worker whose result counts.
+    var contested: Set<Int> = []
+    var verifying: Set<Int> = []
+    var winners: [Int: String] = [:]
+    var doneCount = 0
+    var retryCount = 0
+    /// Failures for want of space since the last success.
+    var spaceFailures = 0
+    /// Milliseconds from grant to result: sum and number.
+    var turnaround = (sum: 0, count: 0)
+    var problem: Problem?
+    var isStopping = false
+    var doneNotBefore: Instant
+
+    var shardCount: Int { status.count }
+    func status(of shard: Int) -> ShardStatus? { status.indices.contains(shard) ? status[shard] : nil }
+    var offer: CoordinatorMessage.JobOffer { specification.offer }
+  }
+
+  public let configuration: Configuration
+  public let epoch: Int
+  var now: Instant
+  var sessions: [SessionID: Session] = [:]
+  /// In the order of joining, as dictionaries have none.
+  var joined: [SessionID] = []
+  var jobs: [JobID: Job] = [:]
+  /// By priority, then age.
+  var order: [JobID] = []
+  var leases: [Attempt: Lease] = [:]
+  /// Of workers that may get work.
+  var slotTotal = 0
+  var grantsAllowed = true
+  /// Shards have become free since workers were last filled up.
+  var hasNewWork = false
+  var commands: [Command] = []
+  public internal(set) var story: Story
+  /// Messages that were ignored, by reason.
+  public internal(set) var discarded: [String: Int] = [:]
+
+  /// - Parameters:
+  ///   - epoch: grows by one with each life of a coordinator.
+  ///   - storyLength: transitions that are remembered.
+  public init(
+    configuration: Configuration = Configuration(), epoch: Int, at now: Instant, storyLength: Int = 4096
+  ) {
+    self.configuration = configuration
+    self.epoch = epoch
+    self.now = now
+    story = Story(limit: storyLength)
+  }
+
+  /// Takes in what has happened, and returns what is to be done about it, in order.
+  public mutating func handle(_ event: Event, at now: Instant) -> [Command] {
+    // A clock of another kind could only do harm by going back.
+    self.now = max(now, self.now)
+    switch event {
+    case .received(let envelope, let route): receive(envelope, from: route)
+    case .tick: tick()
+    case .add(let specification): add(specification)
+    case .cancel(let job): stop(job, because: nil)
+    case .committed(let attempt): committed(attempt)
+    case .refused(let attempt, let problem): refused(attempt, problem)
+    case .verified(let job, let shard, let matches): verified(job, shard, matches)
+    case .drain(let session): drain(session)
+    case .stopGranting: grantsAllowed = false
+    }
+    if hasNewWork {
+      hasNewWork = false
+      for id in joined { fill(id) }
+    }
+    finishJobs()
+    defer { commands = [] }
+    return commands
+  }
+
+  mutating func discard(_ reason: String) {
+    discarded[reason, default: 0] += 1
+  }
+
+  mutating func note(_ note: Note) {
+    commands.append(.note(note))
+  }
+
+  /// - Returns: the message's `seq`.
+  @discardableResult
+  mutating func send(_ message: CoordinatorMessage, to id: SessionID) -> Int {
+    guard var session = sessions.removeValue(forKey: id) else { return 0 }
+    session.seq += 1
+    let envelope = CoordinatorEnvelope(
+      session: id, epoch: epoch, seq: session.seq, heard: session.heard, message: message)
+    commands.append(.send(envelope, to: session.route))
+    sessions[id] = session
+    return envelope.seq
+  }
+}

@@ -1,0 +1,131 @@
+public import Diagnostics
+public import Digests
+public import Wire
+
+/// Where a peer's messages come from and answers go to: libzmq's routing id.
+public struct Route: Sendable, Hashable {
+  public let bytes: [UInt8]
+
+  public init(_ bytes: [UInt8]) {
+    self.bytes = bytes
+  }
+}
+
+extension Problem.Code {
+  public static let digestsDiffer = Self("digests-differ")
+  public static let shardFailed = Self("shard-failed")
+  public static let illegalTransition = Self("illegal-transition")
+}
+
+extension Scheduler {
+  public struct Configuration: Sendable {
+    public var beatMilliseconds = 1000
+    /// Of silence, after which a session and its leases are over.
+    public var leaseMilliseconds = 5000
+    /// Without progress of a running attempt, after which it is given to another worker as well.
+    public var stallMilliseconds = 120_000
+    /// Before a failed shard is tried again, doubling with each failure.
+    public var backoffMilliseconds = 1000
+    /// Workers that a shard may fail on before its job stops.
+    public var failureLimit = 3
+    /// Failures in a row after which a worker gets no work for a while.
+    public var setAsideAfter = 3
+    public var setAsideMilliseconds = 30_000
+    /// Age below which no running shard is given to a second worker.
+    public var speculationMilliseconds = 2000
+    /// Between two offers of a job that was not answered.
+    public var offerMilliseconds = 5000
+    /// Where workers stream slices; for the welcome.
+    public var data = ""
+    public var window = 32 << 20
+
+    public init() {}
+
+    /// Leases that a worker may hold beyond its slots: what comes next is there before it is needed.
+    func prefetch(slots: Int) -> Int { max(2, slots / 2) }
+  }
+
+  /// What a scheduler must know of a job.
+  public struct JobSpecification: Sendable {
+    /// Consecutive shards of one output file that read the same input files.
+    public struct Stretch: Sendable, Equatable {
+      public let shards: Range<Int>
+      public let inputs: [WorkerMessage.Failed.Input]
+
+      public init(shards: Range<Int>, inputs: [WorkerMessage.Failed.Input]) {
+        self.shards = shards
+        self.inputs = inputs
+      }
+    }
+
+    public var offer: CoordinatorMessage.JobOffer
+    public var priority: Int
+    /// Of all shards, in order and without gaps.
+    public var stretches: [Stretch]
+    /// Shards that an earlier life of the coordinator has finished.
+    public var done: [Int: Digest128]
+    /// Whether workers of an earlier life may still be at it.
+    public var isResumed: Bool
+
+    public init(
+      offer: CoordinatorMessage.JobOffer, priority: Int = 0, stretches: [Stretch], done: [Int: Digest128] = [:],
+      isResumed: Bool = false
+    ) {
+      self.offer = offer
+      self.priority = priority
+      self.stretches = stretches
+      self.done = done
+      self.isResumed = isResumed
+    }
+
+    var shardCount: Int { stretches.last?.shards.upperBound ?? 0 }
+  }
+
+  public enum Event: Sendable {
+    case received(WorkerEnvelope, from: Route)
+    /// Time has passed; several times a second.
+    case tick
+    case add(JobSpecification)
+    case cancel(JobID)
+    /// The result of `Command.commit` is safe; that of `Command.check` is what was received.
+    case committed(Attempt)
+    /// The result is not what was received, or cannot be kept.
+    case refused(Attempt, Problem)
+    /// The answer to `Command.verify`.
+    case verified(JobID, shard: Int, matches: Bool)
+    case drain(SessionID)
+    /// No grants any more: the coordinator is about to end.
+    case stopGranting
+  }
+
+  public enum Command: Sendable, Equatable {
+    case send(CoordinatorEnvelope, to: Route)
+    /// Check the result and make it safe, then tell.
+    case commit(WorkerMessage.Finished, from: SessionID)
+    /// Check the result of a shard that is done already, and tell; it is not kept.
+    case check(WorkerMessage.Finished, from: SessionID)
+    /// Read the shard back and compare its digest: another worker may have written to it since.
+    case verify(JobID, shard: Int, expected: Digest128)
+    /// Leases that are over. What they streamed is of no use any more.
+    case leasesEnded([Attempt])
+    /// All shards are done, and nobody writes to the output.
+    case jobDone(JobID)
+    /// The job cannot go on. `jobStopped` follows.
+    case jobFailing(JobID, Problem)
+    /// Nobody writes to the output of the failed or cancelled job any more.
+    case jobStopped(JobID)
+    case note(Note)
+  }
+
+  /// Something that a log should have.
+  public enum Note: Sendable, Equatable {
+    case workerJoined(SessionID, name: String)
+    case workerLost(SessionID, name: String, leases: Int)
+    case workerLeft(SessionID, name: String, reason: String)
+    case workerSetAside(SessionID, name: String, milliseconds: Int)
+    case workerPrepared(SessionID, name: String, WorkerMessage.Prepared)
+    case shardFailed(Attempt, name: String, Problem)
+    case speculated(Attempt, name: String)
+    case readBackDiffers(JobID, shard: Int, name: String)
+  }
+}

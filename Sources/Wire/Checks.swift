@@ -1,0 +1,48 @@
+import Planning
+
+extension WorkerMessage {
+  /// Values that later code counts on.
+  func check() throws(WireError) {
+    switch self {
+    case .hello(let hello):
+      try require((1...Limits.slots).contains(hello.slots), "slots")
+      for text in [hello.name, hello.host, hello.version, hello.level] {
+        try require(text.utf8.count <= Limits.nameBytes, "the length of a name")
+      }
+      try require(!hello.name.isEmpty, "the name")
+    case .beat(let beat):
+      try require(beat.number > 0 && beat.seen >= 0, "number")
+      try require(beat.held.count <= Limits.leases && beat.jobs.count <= Limits.jobs, "the length of a list")
+      try require(beat.held.allSatisfy { $0.progress >= 0 }, "progress")
+    case .prepared(let prepared):
+      try require(prepared.notes.count <= Limits.notes, "the number of notes")
+    case .finished(let finished):
+      try require((0..<1 << 40).contains(finished.milliseconds), "milliseconds")
+    case .failed, .goodbye: break
+    }
+  }
+}
+
+extension CoordinatorMessage {
+  func check() throws(WireError) {
+    switch self {
+    case .welcome(let welcome):
+      try require((1...3_600_000).contains(welcome.beatMilliseconds), "beatMilliseconds")
+      try require((welcome.beatMilliseconds...86_400_000).contains(welcome.leaseMilliseconds), "leaseMilliseconds")
+      try require((Limits.chunkBytes...1 << 40).contains(welcome.window), "window")
+    case .job(let offer):
+      try require((1...Limits.descriptionBytes).contains(offer.descriptionBytes), "descriptionBytes")
+      for path in [offer.aligned.folder, offer.sft.folder, offer.output.folder, offer.output.nonceFile] {
+        try require(path.utf8.count <= Limits.pathBytes && !path.utf8.contains(0), "a path")
+      }
+      for file in offer.aligned.files + offer.sft.files {
+        try require((0..<1 << 60).contains(file.bytes) && !file.name.utf8.contains(0), "an input file")
+      }
+      try require(offer.output.nonce.utf8.count <= Limits.nameBytes, "nonce")
+    case .grant(let leases), .acknowledge(let leases), .revoke(let leases):
+      try require(leases.leases.count <= Limits.leases, "the number of leases")
+      try require(leases.leases.allSatisfy { $0.shard >= 0 && $0.attempt > 0 }, "a lease")
+    case .rejected, .forget, .drain, .beat: break
+    }
+  }
+}
