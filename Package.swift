@@ -9,6 +9,7 @@ let strict: [SwiftSetting] = [
 
 let argumentParser = Target.Dependency.product(name: "ArgumentParser", package: "swift-argument-parser")
 let crypto = Target.Dependency.product(name: "Crypto", package: "swift-crypto")
+let logging = Target.Dependency.product(name: "Logging", package: "swift-log")
 let systemPackage = Target.Dependency.product(name: "SystemPackage", package: "swift-system")
 
 let package = Package(
@@ -17,6 +18,7 @@ let package = Package(
   dependencies: [
     .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.0"),
     .package(url: "https://github.com/apple/swift-crypto", from: "4.5.0"),
+    .package(url: "https://github.com/apple/swift-log", from: "1.6.0"),
     .package(url: "https://github.com/apple/swift-system", from: "1.8.0"),
   ],
   targets: [
@@ -24,17 +26,26 @@ let package = Package(
     .executableTarget(
       name: "expomerge",
       dependencies: [
-        "Coordinator", "SampleModels", "Worker", "Planning", "Threads", "Checkpoint", "Kernels", "FileIO", "Diagnostics", "Digests",
-        "CLinux", argumentParser, systemPackage,
+        "Coordinator", "SampleModels", "Worker", "Transport", "Wire", "Planning", "Threads", "Checkpoint", "Kernels",
+        "FileIO", "Diagnostics", "Digests", "CLinux", argumentParser, logging, systemPackage,
       ], swiftSettings: strict),
     .target(
       name: "SampleModels",
       dependencies: ["Planning", "Checkpoint", "FileIO", "Threads", "Diagnostics", systemPackage],
       swiftSettings: strict),
     .target(
-      name: "Coordinator", dependencies: ["Worker", "Threads", "Planning", "Checkpoint", "Kernels", "Digests", "FileIO", "Diagnostics", crypto, systemPackage], swiftSettings: strict),
+      name: "Coordinator",
+      dependencies: [
+        "Worker", "Scheduling", "Transport", "Wire", "ZeroMQ", "Threads", "Planning", "Checkpoint", "Kernels", "Digests",
+        "FileIO", "Diagnostics", "CLinux", crypto, logging, systemPackage,
+      ], swiftSettings: strict),
     .target(
-      name: "Worker", dependencies: ["Planning", "Checkpoint", "Digests", "Kernels", "FileIO", systemPackage], swiftSettings: strict),
+      name: "Worker",
+      dependencies: [
+        "Scheduling", "Transport", "Wire", "ZeroMQ", "Threads", "Planning", "Checkpoint", "Digests", "Kernels", "FileIO",
+        "Diagnostics", logging, systemPackage,
+      ], swiftSettings: strict),
+    .target(name: "Transport", dependencies: ["Wire", "ZeroMQ", "Diagnostics"], swiftSettings: strict),
     // Optimised in debug builds too: the simulator runs it through thousands of seeds in every test run.
     .target(
       name: "Scheduling", dependencies: ["Wire", "Planning", "Digests", "Diagnostics"],

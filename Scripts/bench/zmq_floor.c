@@ -26,7 +26,7 @@ static const char USAGE[] =
     "  --chunk N      bytes of a message (default: 1 MiB)\n"
     "  --window N     requests that are outstanding at a time (default: 16)\n"
     "  --curve        encrypt, with keys made for this run\n"
-    "Prints a JSON object; processor is the time of both processes.\n";
+    "Prints a JSON object: gb_per_second counts what was sent back; processor is seconds of both processes.\n";
 
 static size_t out_bytes = (size_t)2 << 30, chunk = (size_t)1 << 20, window = 16, result_count;
 static bool curve;
@@ -108,7 +108,7 @@ static void serve(int report) {
   if (write(report, endpoint, sizeof endpoint) != sizeof endpoint) die("tell the endpoint");
 
   for (size_t results = 0; results < result_count;) {
-    uint8_t peer[255];
+    uint8_t peer[255]; /* no routing id is longer */
     int peer_size = zmq_recv(socket, peer, sizeof peer, 0);
     if (peer_size < 0) die("receive");
     uint64_t number;
@@ -166,7 +166,8 @@ static double pull(const char *endpoint) {
 static double processor(int who) {
   struct rusage usage;
   getrusage(who, &usage);
-  return (double)(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) + (double)(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) / 1e6;
+  return (double)(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) +
+         (double)(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) / 1e6;
 }
 
 static size_t parse(const char *text) {
@@ -215,8 +216,8 @@ int main(int argc, char **argv) {
   if (waitpid(server, &status, 0) < 0) die("wait for the server");
   if (status != 0) refuse("the server failed");
   double bytes = (double)(result_count * chunk);
-  printf("{\"seconds\": %.3f, \"gb_per_second\": %.3f, \"processor\": %.2f, \"out_bytes\": %.0f, \"in_bytes\": %.0f, \"curve\": %s}\n",
-         seconds, bytes / seconds / 1e9, processor(RUSAGE_SELF) + processor(RUSAGE_CHILDREN), bytes, bytes * 2,
-         curve ? "true" : "false");
+  printf("{\"seconds\": %.3f, \"gb_per_second\": %.3f, \"processor\": %.2f, ", seconds, bytes / seconds / 1e9,
+         processor(RUSAGE_SELF) + processor(RUSAGE_CHILDREN));
+  printf("\"out_bytes\": %.0f, \"in_bytes\": %.0f, \"curve\": %s}\n", bytes, bytes * 2, curve ? "true" : "false");
   return 0;
 }

@@ -13,7 +13,6 @@ extension Problem.Code {
   public static let fileUnlisted = Self("file-unlisted")
   public static let fileDiffers = Self("file-differs")
   public static let checksumDiffers = Self("checksum-differs")
-  public static let planDiffers = Self("plan-differs")
   public static let recomputedDiffers = Self("recomputed-differs")
 }
 

@@ -1,4 +1,5 @@
 import CKernels
+import Glibc
 
 /// A set of instructions that the kernels are compiled for. Every level gives the same bits.
 public enum CPULevel: String, Sendable, CaseIterable {
@@ -22,6 +23,11 @@ public enum CPULevel: String, Sendable, CaseIterable {
   /// The levels that this CPU can run, slowest first.
   public static var available: [CPULevel] { allCases.filter(\.isAvailable) }
 
-  /// The highest available level.
-  public static let best = available.last ?? .portable
+  /// The highest available level; `EXPOMERGE_CPU_LEVEL` asks for a lower one, for tests.
+  public static let best: CPULevel = {
+    if let name = getenv("EXPOMERGE_CPU_LEVEL"), let level = CPULevel(rawValue: String(cString: name)), level.isAvailable {
+      return level
+    }
+    return available.last ?? .portable
+  }()
 }

@@ -50,7 +50,7 @@ extension Scheduler {
       .welcome(
         .init(
           beatMilliseconds: configuration.beatMilliseconds, leaseMilliseconds: configuration.leaseMilliseconds,
-          data: configuration.data, window: configuration.window)), to: id)
+          dataPort: configuration.dataPort, window: configuration.window)), to: id)
     offerJobs(to: id)
   }
 

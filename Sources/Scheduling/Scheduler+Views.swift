@@ -51,6 +51,9 @@ extension Scheduler {
     return lease.session
   }
 
+  /// How a worker writes a job's output; nil where it has not said.
+  public func output(of session: SessionID, for job: JobID) -> Access? { sessions[session]?.jobs[job]?.prepared.output }
+
   public func hasSession(_ id: SessionID) -> Bool { sessions[id] != nil }
   public var hasLeases: Bool { !leases.isEmpty }
 

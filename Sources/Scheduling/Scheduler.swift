@@ -118,7 +118,7 @@ public struct Scheduler: Sendable {
     var offer: CoordinatorMessage.JobOffer { specification.offer }
   }
 
-  public let configuration: Configuration
+  public private(set) var configuration: Configuration
   public let epoch: Int
   var now: Instant
   var sessions: [SessionID: Session] = [:]
@@ -172,6 +172,11 @@ public struct Scheduler: Sendable {
     finishJobs()
     defer { commands = [] }
     return commands
+  }
+
+  /// The port that later welcomes name.
+  public mutating func announce(dataPort: Int) {
+    configuration.dataPort = dataPort
   }
 
   mutating func discard(_ reason: String) {

@@ -36,7 +36,7 @@ extension Scheduler {
     /// Between two offers of a job that was not answered.
     public var offerMilliseconds = 5000
     /// Where workers stream slices; for the welcome.
-    public var data = ""
+    public var dataPort = 0
     public var window = 32 << 20
 
     public init() {}

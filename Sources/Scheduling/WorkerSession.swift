@@ -329,7 +329,7 @@ public struct WorkerSession: Sendable {
   private mutating func left(_ id: TaskID) {
     if leaving.remove(id) != nil { return }
     // A thread sees the fence before this does. The next beat does not list the lease, and so it is granted again.
-    tasks.removeAll { $0.id == id }
+    tasks.removeAll { $0.id == id && $0.phase == .computing }
     beatIsDue = true
   }
 

@@ -29,6 +29,7 @@ extension CoordinatorMessage {
     case .welcome(let welcome):
       try require((1...3_600_000).contains(welcome.beatMilliseconds), "beatMilliseconds")
       try require((welcome.beatMilliseconds...86_400_000).contains(welcome.leaseMilliseconds), "leaseMilliseconds")
+      try require((0...65535).contains(welcome.dataPort), "dataPort")
       try require((Limits.chunkBytes...1 << 40).contains(welcome.window), "window")
     case .job(let offer):
       try require((1...Limits.descriptionBytes).contains(offer.descriptionBytes), "descriptionBytes")

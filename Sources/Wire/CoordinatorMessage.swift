@@ -21,15 +21,15 @@ public enum CoordinatorMessage: Sendable, Equatable {
     /// A session is over when nothing was heard for so long. The worker stops writing so long after it sent the last
     /// beat that was answered.
     public var leaseMilliseconds: Int
-    /// Where slices are streamed: `inproc://...`, or the port on the coordinator's host.
-    public var data: String
+    /// Where slices are streamed, on the coordinator's host.
+    public var dataPort: Int
     /// Bytes of streamed output that may be under way without having been acknowledged.
     public var window: Int
 
-    public init(beatMilliseconds: Int, leaseMilliseconds: Int, data: String, window: Int) {
+    public init(beatMilliseconds: Int, leaseMilliseconds: Int, dataPort: Int, window: Int) {
       self.beatMilliseconds = beatMilliseconds
       self.leaseMilliseconds = leaseMilliseconds
-      self.data = data
+      self.dataPort = dataPort
       self.window = window
     }
   }

@@ -3,9 +3,10 @@ public import Diagnostics
 public import FileIO
 import SystemPackage
 
-/// The open files of one checkpoint.
+/// The open files of one checkpoint, and those whose bytes come from elsewhere.
 public struct InputFiles: Sendable {
-  public let files: [File]
+  /// nil where slices are streamed.
+  let opened: [File?]
   /// Bytes of each.
   let sizes: [Int]
   public let method: ReadMethod
@@ -29,12 +30,26 @@ public struct InputFiles: Sendable {
       file.willReadInOrder()
       files.append(file)
     }
-    self.files = files
+    opened = files
     sizes = checkpoint.files.map(\.header.fileSize)
-    let isRemote = FileSystemKind(at: checkpoint.folder)?.isRemote ?? false
     self.method = method ?? .automatic
-    blockSize = isRemote ? 4 << 20 : 256 << 10
+    blockSize = Self.blockSize(isRemote: FileSystemKind(at: checkpoint.folder)?.isRemote ?? false)
   }
+
+  /// - Parameters:
+  ///   - opened: by file of the checkpoint; nil where slices are streamed.
+  ///   - isRemote: whether one of them lies on a network filesystem.
+  init(of checkpoint: Checkpoint, opened: [File?], method: ReadMethod?, isRemote: Bool) {
+    self.opened = opened
+    sizes = checkpoint.files.map(\.header.fileSize)
+    self.method = method ?? .automatic
+    blockSize = Self.blockSize(isRemote: isRemote)
+  }
+
+  private static func blockSize(isRemote: Bool) -> Int { isRemote ? 4 << 20 : 256 << 10 }
+
+  /// All of them, where none is streamed.
+  public var files: [File] { opened.compactMap { $0 } }
 }
 
 extension Problem.Code {

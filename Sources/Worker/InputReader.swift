@@ -1,11 +1,15 @@
 import Diagnostics
 import FileIO
 import Planning
+import Wire
 import SystemPackage
 
-/// Reads slices of one checkpoint for one thread, by mapping or by reading.
+/// Reads slices of one checkpoint for one thread: by mapping, by reading, or from what was streamed.
 struct InputReader: ~Copyable {
   private let inputs: InputFiles
+  private let side: Side
+  /// The slices of the current shard that do not come from files.
+  var staged: StagedShard?
   private let buffer: Memory
   private var window: Mapping?
   private var windowFile = -1
@@ -15,14 +19,18 @@ struct InputReader: ~Copyable {
   private static let windowSize = 16 << 20
 
   /// - Parameter sliceLimit: bytes of the largest slice that will be asked for.
-  init(_ inputs: InputFiles, sliceLimit: Int) {
+  init(_ inputs: InputFiles, _ side: Side, sliceLimit: Int) {
     self.inputs = inputs
+    self.side = side
     buffer = Memory(count: inputs.method == .pread ? sliceLimit : 1)
   }
 
   /// The bytes of a slice; valid until the next call.
   mutating func bytes(of source: Segment.Source) throws(Failure) -> UnsafeRawBufferPointer {
-    let file = inputs.files[source.file]
+    guard let file = inputs.opened[source.file] else {
+      guard let bytes = staged?.bytes(side, source) else { preconditionFailure("streamed slices are staged first") }
+      return bytes
+    }
     switch inputs.method {
     case .pread:
       let target = UnsafeMutableRawBufferPointer(rebasing: buffer.bytes[..<source.range.count])
@@ -45,7 +53,7 @@ struct InputReader: ~Copyable {
 
   /// The failure of a file that became shorter while it was mapped; nil if the slice is still there.
   func truncation(of source: Segment.Source) throws(Failure) -> Failure? {
-    let file = inputs.files[source.file]
+    guard let file = inputs.opened[source.file] else { return nil }
     let size = try file.status().size
     return size < source.range.upperBound ? file.truncated(at: size) : nil
   }
@@ -55,7 +63,7 @@ struct InputReader: ~Copyable {
     Failure(
       .inputOutput,
       Problem(
-        .readFailed, "a page could not be read", file: inputs.files[source.file].path.string,
+        .readFailed, "a page could not be read", file: inputs.opened[source.file]?.path.string,
         byte: source.range.lowerBound, remedy: "check the disk and the system's log"))
   }
 }

@@ -3,6 +3,7 @@ public import Diagnostics
 import Digests
 public import Kernels
 public import Planning
+import Wire
 
 /// Computes shards, one after another, on one thread: reads input slices, runs the kernel, digests each block while it
 /// is in the cache, hands it to the sink.
@@ -19,8 +20,8 @@ public struct ShardExecutor: ~Copyable {
     let blockSize = max(aligned.blockSize, sft.blockSize)
     let sliceLimit = blockSize * Self.widestRatio(plan)
     output = Memory(count: blockSize)
-    self.aligned = InputReader(aligned, sliceLimit: sliceLimit)
-    self.sft = InputReader(sft, sliceLimit: sliceLimit)
+    self.aligned = InputReader(aligned, .aligned, sliceLimit: sliceLimit)
+    self.sft = InputReader(sft, .sft, sliceLimit: sliceLimit)
   }
 
   /// How much larger than its output an input slice can be: eight times for F64 to F8.
@@ -32,14 +33,21 @@ public struct ShardExecutor: ~Copyable {
   }
 
   /// - Parameters:
+  ///   - staged: the slices that do not come from files.
   ///   - mayContinue: asked before each block; false ends the shard.
   ///   - didFinishBlock: told the bytes of each block that the sink has taken.
   /// - Returns: nil if it was ended.
   /// - Throws: what reading and writing throw, naming the file.
   public mutating func compute(
-    _ shard: Plan.Shard, into sink: some ShardSink, mayContinue: () -> Bool = { true },
+    _ shard: Plan.Shard, staged: StagedShard? = nil, into sink: some ShardSink, mayContinue: () -> Bool = { true },
     didFinishBlock: (Int) -> Void = { _ in }
   ) throws(Failure) -> ShardResult? {
+    aligned.staged = staged
+    sft.staged = staged
+    defer {
+      aligned.staged = nil
+      sft.staged = nil
+    }
     let header = plan.files[shard.file].header
     var digest = XXH3()
     var cursor = SegmentCursor(plan.segments(of: shard), level: level)

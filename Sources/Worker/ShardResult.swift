@@ -12,6 +12,12 @@ public struct ShardResult: Sendable, Equatable {
     public var sums = DeltaSums()
     /// Bytes of a copied segment in which sft differs from aligned.
     public var differingBytes: UInt64 = 0
+
+    public init(pair: Int, sums: DeltaSums = DeltaSums(), differingBytes: UInt64 = 0) {
+      self.pair = pair
+      self.sums = sums
+      self.differingBytes = differingBytes
+    }
   }
 
   /// The shard's number.
@@ -20,6 +26,12 @@ public struct ShardResult: Sendable, Equatable {
   public let digest: Digest128
   /// In the order of the plan.
   public let segments: [SegmentResult]
+
+  public init(shard: Int, digest: Digest128, segments: [SegmentResult]) {
+    self.shard = shard
+    self.digest = digest
+    self.segments = segments
+  }
 }
 
 /// Where a shard's bytes go, block by block and in order.

@@ -169,7 +169,10 @@ public final class EventLoop: SerialExecutor {
         case .closure(let closure): closure()
         }
       }
-      if isStopping && work.isEmpty { break }
+      if isStopping {
+        if work.isEmpty { break }
+        continue
+      }
       runTimers()
       poll()
     }

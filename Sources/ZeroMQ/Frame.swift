@@ -32,6 +32,15 @@ public final class Frame: @unchecked Sendable {
     UnsafeMutableRawBufferPointer(start: start, count: bytes.count).copyBytes(from: bytes)
   }
 
+  /// `count` bytes that `fill` writes.
+  public convenience init<E: Error>(
+    count: Int, filling fill: (UnsafeMutableRawBufferPointer) throws(E) -> Void
+  ) throws(E) {
+    self.init()
+    guard zmq_msg_init_size(message, count) == 0 else { preconditionFailure("out of memory") }
+    try fill(UnsafeMutableRawBufferPointer(start: zmq_msg_data(message), count: count))
+  }
+
   /// Memory that is sent from where it lies; zmq_msg_init_data(3).
   ///
   /// The memory must not be a mapping of a file that others can truncate: libzmq ends the process when a page is

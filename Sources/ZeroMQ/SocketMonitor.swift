@@ -41,6 +41,7 @@ public struct ConnectionEvent: Sendable, Equatable {
 /// Receives the events of one socket.
 public final class SocketMonitor {
   public let socket: Socket
+  private let monitored: Socket
 
   /// - Parameter name: unique in the context.
   public init(_ monitored: Socket, in context: Context, name: String) throws(ZeroMQError) {
@@ -48,8 +49,14 @@ public final class SocketMonitor {
     guard zmq_socket_monitor(monitored.handle, endpoint, ZMQ_EVENT_ALL) == 0 else {
       throw ZeroMQError("zmq_socket_monitor")
     }
+    self.monitored = monitored
     socket = try Socket(.pair, in: context, [.linger(0)])
     try socket.connect(endpoint)
+  }
+
+  deinit {
+    // First, as libzmq waits for ever to tell an event to a monitor that is gone.
+    zmq_socket_monitor(monitored.handle, nil, 0)
   }
 
   /// The next event; nil when there is none now.

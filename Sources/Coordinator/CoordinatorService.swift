@@ -1,0 +1,335 @@
+public import Diagnostics
+import Dispatch
+public import FileIO
+import Glibc
+public import Logging
+public import Scheduling
+import Synchronization
+import Threads
+public import Transport
+import Wire
+import Worker
+public import ZeroMQ
+
+/// A coordinator: sockets, jobs and threads around a `Scheduler`.
+///
+/// The actor runs on the loop's thread, which owns the sockets. Whatever blocks - opening checkpoints, reading and
+/// writing slices, publishing - is done by threads that tell the loop what came of it.
+public actor CoordinatorService {
+  public struct Configuration: Sendable {
+    public var epoch = 1
+    public var scheduling = Scheduler.Configuration()
+    public var calls = SystemCalls.live
+    /// For preparing and finishing jobs.
+    public var context = RunContext(threads: ThreadTeam.availableCPUs)
+    /// Jobs that are over and still shown.
+    public var memory = 100
+    /// Time for running shards to end when the coordinator is asked to.
+    public var graceMilliseconds = 30_000
+
+    public init() {}
+  }
+
+  public struct Listening: Sendable {
+    public var control: Endpoint
+    public var data: Endpoint
+
+    public init(control: Endpoint, data: Endpoint) {
+      self.control = control
+      self.data = data
+    }
+  }
+
+  nonisolated let loop: EventLoop
+  public nonisolated var unownedExecutor: UnownedSerialExecutor { loop.asUnownedSerialExecutor() }
+
+  nonisolated let configuration: Configuration
+  nonisolated let context: Context
+  nonisolated let logger: Logger
+  /// Prepares and finishes jobs.
+  nonisolated let jobThreads = ThreadPool(count: 4)
+  /// Reads and writes slices.
+  nonisolated let dataThreads = ThreadPool(count: min(4, max(2, ThreadTeam.availableCPUs)))
+  private nonisolated let nextJob = Atomic(1)
+  nonisolated let startedAt: Instant
+
+  var scheduler: Scheduler
+  var control: Socket?
+  var data: Socket?
+  private var watches: [EventLoop.Watch] = []
+  lazy var dataServer = makeDataServer()
+  var jobs: [JobID: ServedJob] = [:]
+  var workers: [SessionID: WorkerRecord] = [:]
+  var isEnding = false
+  private var endingSince: Instant?
+  private var onEnd: (@Sendable () -> Void)?
+  /// Peers whose messages are not understood are logged once.
+  private var complainedAbout: Set<[UInt8]> = []
+
+  /// What is remembered of a worker beside what the scheduler knows.
+  struct WorkerRecord {
+    var meter = RateMeter()
+    let joinedAt: Instant
+  }
+
+  public init(_ configuration: Configuration, context: Context, loop: EventLoop, logger: Logger) {
+    self.configuration = configuration
+    self.context = context
+    self.loop = loop
+    self.logger = logger
+    startedAt = Self.now
+    scheduler = Scheduler(configuration: configuration.scheduling, epoch: configuration.epoch, at: startedAt)
+  }
+
+  static var now: Instant { Instant(nanoseconds: bootNanoseconds()) }
+
+  // MARK: from outside
+
+  /// Runs something on the loop and waits for it. Not from the loop itself.
+  private nonisolated func onLoop<Value: Sendable>(
+    _ work: @escaping @Sendable (isolated CoordinatorService) -> Result<Value, Failure>
+  ) throws(Failure) -> Value {
+    let result = Mutex<Result<Value, Failure>?>(nil)
+    let done = DispatchSemaphore(value: 0)
+    loop.perform {
+      self.assumeIsolated { service in
+        let value = work(service)
+        result.withLock { $0 = value }
+      }
+      done.signal()
+    }
+    done.wait()
+    guard let value = result.withLock({ $0 }) else { preconditionFailure("it was signalled") }
+    return try value.get()
+  }
+
+  /// Opens sockets for peers; again for more endpoints.
+  ///
+  /// - Returns: where it listens now: ports that the system chose are filled in.
+  /// - Throws: `unavailable` where an endpoint is taken.
+  @discardableResult
+  public nonisolated func listen(_ endpoints: [Listening]) throws(Failure) -> [Listening] {
+    try onLoop { service in service.open(endpoints) }
+  }
+
+  private func open(_ endpoints: [Listening]) -> Result<[Listening], Failure> {
+    var opened: [Listening] = []
+    do throws(Failure) {
+      for endpoint in endpoints {
+        do throws(ZeroMQError) {
+          if control == nil { try openSockets() }
+          var actual = endpoint
+          if let port = try control?.bind(endpoint.control) { actual.control = endpoint.control.with(port: port) }
+          if let port = try data?.bind(endpoint.data) {
+            actual.data = endpoint.data.with(port: port)
+            scheduler.announce(dataPort: port)
+          }
+          opened.append(actual)
+        } catch {
+          throw Failure(error, remedy: "choose another address with --listen, or end what uses this one")
+        }
+      }
+    } catch {
+      return .failure(error)
+    }
+    return .success(opened)
+  }
+
+  private func openSockets() throws(ZeroMQError) {
+    let control = try Socket(.router, in: context, SocketOptions.listening(maxMessageSize: SocketOptions.control))
+    let data = try Socket(.router, in: context, SocketOptions.listening(maxMessageSize: SocketOptions.data))
+    watches.append(loop.watch(control) { [weak self] in self?.assumeIsolated { $0.receiveControl() } })
+    watches.append(loop.watch(data) { [weak self] in self?.assumeIsolated { $0.receiveData() } })
+    watches.append(loop.every(milliseconds: 200) { [weak self] in self?.assumeIsolated { $0.tick() } })
+    self.control = control
+    self.data = data
+  }
+
+  /// Closes the sockets at once.
+  public nonisolated func stop() {
+    loop.perform { self.assumeIsolated { $0.close() } }
+  }
+
+  private func close() {
+    for watch in watches { loop.end(watch) }
+    watches = []
+    (control, data) = (nil, nil)
+    jobThreads.stop()
+    dataThreads.stop()
+  }
+
+  /// Grants nothing more, lets running shards and publishing end within the grace time, and closes.
+  public nonisolated func end(_ completion: @escaping @Sendable () -> Void) {
+    loop.perform {
+      self.assumeIsolated { service in
+        service.isEnding = true
+        service.endingSince = Self.now
+        service.onEnd = completion
+        service.tell(.stopGranting)
+        service.endIfDone()
+      }
+    }
+  }
+
+  private func endIfDone() {
+    guard isEnding, let since = endingSince, let onEnd else { return }
+    let isPatient = Self.now.milliseconds(since: since) < configuration.graceMilliseconds
+    let isFinishing = jobs.values.contains { $0.state == .finishing }
+    if isFinishing || isPatient && scheduler.hasLeases { return }
+    self.onEnd = nil
+    close()
+    onEnd()
+  }
+
+  // MARK: the loop
+
+  private func tick() {
+    tell(.tick)
+    endIfDone()
+  }
+
+  func tell(_ event: Scheduler.Event) {
+    // Commands can lead to more events; each is handled in its turn.
+    events.append(event)
+    guard !isHandling else { return }
+    isHandling = true
+    while !events.isEmpty {
+      let event = events.removeFirst()
+      for command in scheduler.handle(event, at: Self.now) { perform(command) }
+    }
+    isHandling = false
+  }
+
+  private var events: [Scheduler.Event] = []
+  private var isHandling = false
+
+  private func perform(_ command: Scheduler.Command) {
+    switch command {
+    case .send(let envelope, let route): send(envelope.encoded(), to: route.bytes)
+    case .commit(let finished, let session): commit(finished, from: session, keeps: true)
+    case .check(let finished, let session): commit(finished, from: session, keeps: false)
+    case .verify(let job, let shard, let expected): readBack(job, shard, expected)
+    case .leasesEnded(let leases): dataServer.assumeIsolated { server in for key in leases { server.end(key) } }
+    case .jobDone(let job): finish(job)
+    case .jobFailing(let job, let problem): failing(job, problem)
+    case .jobStopped(let job): stopped(job)
+    case .note(let note): log(note)
+    }
+  }
+
+  func send(_ bytes: [UInt8], to route: [UInt8]) {
+    // A peer that is gone is noticed by its silence.
+    do { _ = try control?.send([Frame(route), Frame(bytes)]) } catch { logger.error("cannot send: \(error)") }
+  }
+
+  private func receiveControl() {
+    var left = 256
+    while left > 0, let (parts, wasCut) = try? control?.receive(partLimit: 2) {
+      left -= 1
+      let route = parts[0].bytes
+      guard parts.count == 2, !wasCut else {
+        complain("a message of another number of parts", route)
+        continue
+      }
+      do throws(WireError) {
+        switch try parts[1].withBytes({ bytes throws(WireError) in try Inbound.decode(bytes) }) {
+        case .worker(let envelope): tell(.received(envelope, from: Route(route)))
+        case .client(let request, let number): answer(request, number, route)
+        }
+      } catch {
+        complain("\(error)", route)
+        if case .version = error { rejectVersion(error, route) }
+      }
+    }
+  }
+
+  private func rejectVersion(_ error: WireError, _ route: [UInt8]) {
+    let message = "\(error) here; run the same version of expomerge everywhere"
+    let envelope = CoordinatorEnvelope(
+      session: SessionID(0), epoch: configuration.epoch, seq: 0, heard: 0, message: .rejected(.init(.version, message)))
+    send(envelope.encoded(), to: route)
+  }
+
+  private func complain(_ what: String, _ route: [UInt8]) {
+    guard complainedAbout.count < 1000, complainedAbout.insert(route).inserted else { return }
+    logger.warning("ignored from a peer: \(what)")
+  }
+
+  // MARK: data
+
+  private func makeDataServer() -> DataServer {
+    DataServer(loop: loop, threads: dataThreads) { [weak self] route, message, frame in
+      self?.assumeIsolated { service in
+        let parts = [Frame(route), Frame(message.encoded())] + (frame.map { [$0] } ?? [])
+        _ = try? service.data?.send(parts)
+      }
+    } didBecomeQuiet: { [weak self] job in
+      self?.assumeIsolated { $0.didBecomeQuiet(job) }
+    }
+  }
+
+  private func receiveData() {
+    var left = 32
+    while left > 0, let (parts, wasCut) = try? data?.receive(partLimit: 3) {
+      left -= 1
+      let route = parts[0].bytes
+      guard parts.count >= 2, !wasCut, let message = try? parts[1].withBytes({ try DataMessage.decode($0) }) else {
+        complain("a data message that is not understood", route)
+        continue
+      }
+      switch message {
+      case .fetch(let fetch) where scheduler.hasSession(fetch.session):
+        let merge = jobs[fetch.job]?.merge
+        dataServer.assumeIsolated { $0.fetch(fetch, from: route, merge: merge) }
+      case .store(let store) where parts.count == 3:
+        let isHolder = scheduler.holder(of: store.key) == store.session
+        let merge = isHolder ? jobs[store.job]?.merge : nil
+        let frame = parts[2]
+        dataServer.assumeIsolated { $0.store(store, frame, from: route, merge: merge) }
+      case .fetch(let fetch):
+        let problem = ProblemReport(Problem(.dataRefused, "the session is over"))
+        _ = try? data?.send([Frame(route), Frame(DataMessage.refused(.init(tag: fetch.tag, problem: problem)).encoded())])
+      default: complain("a data message out of place", route)
+      }
+    }
+  }
+
+  // MARK: log
+
+  private func log(_ note: Scheduler.Note) {
+    switch note {
+    case .workerJoined(let session, let name):
+      workers[session] = WorkerRecord(joinedAt: Self.now)
+      logger.info("worker \(name) joined, session \(session)")
+    case .workerLost(let session, let name, let leases):
+      workers[session] = nil
+      logger.warning("worker \(name) was lost, with \(leases) shards in flight; they are granted again")
+    case .workerLeft(let session, let name, let reason):
+      workers[session] = nil
+      logger.info("worker \(name) left: \(reason)")
+    case .workerSetAside(_, let name, let milliseconds):
+      logger.warning("worker \(name) keeps failing and gets no work for \(milliseconds / 1000) s")
+    case .workerPrepared(_, let name, let prepared):
+      let inputs = prepared.aligned + prepared.sft
+      if let refusal = prepared.refusal {
+        logger.error("worker \(name) cannot work on job \(prepared.job): \(refusal.problem)")
+      } else {
+        logger.info(
+          "worker \(name) is ready for job \(prepared.job): \(inputs.count { $0 == .direct }) of \(inputs.count) input files direct, output \(prepared.output.rawValue)")
+      }
+      for note in prepared.notes { logger.warning("worker \(name), job \(prepared.job): \(note.problem)") }
+    case .shardFailed(let attempt, let name, let problem): logger.error("\(attempt) failed on \(name): \(problem)")
+    case .speculated(let attempt, let name): logger.info("\(attempt): given to \(name) as well, as it takes long")
+    case .readBackDiffers(let job, let shard, let name):
+      logger.error("job \(job) shard \(shard): the file does not hold what \(name) reported; it is computed again")
+    }
+  }
+
+  nonisolated func newJobID() -> JobID {
+    JobID(nextJob.wrappingAdd(1, ordering: .relaxed).oldValue)
+  }
+}
+
+extension Endpoint {
+  fileprivate func with(port: Int) -> Endpoint { resolving(dataPort: port) }
+}

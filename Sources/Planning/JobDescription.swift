@@ -1,0 +1,125 @@
+import Checkpoint
+public import Diagnostics
+import FoundationEssentials
+import SystemPackage
+
+extension Problem.Code {
+  public static let descriptionInvalid = Self("description-invalid")
+}
+
+/// All that a plan is made from, for those who cannot read the inputs: recipe, and what the headers say.
+public struct JobDescription: Sendable, Equatable, Codable {
+  public struct Input: Sendable, Equatable, Codable {
+    public struct File: Sendable, Equatable, Codable {
+      public let name: String
+      public let bytes: Int
+      /// Where the data start.
+      public let dataStart: Int
+    }
+
+    public struct Tensor: Sendable, Equatable, Codable {
+      public let name: String
+      public let dtype: String
+      public let shape: [Int]
+      public let file: Int
+      /// Bytes of the file.
+      public let start: Int
+      public let end: Int
+    }
+
+    public let tiesWordEmbeddings: Bool
+    public let files: [File]
+    public let tensors: [Tensor]
+  }
+
+  public let recipe: Recipe
+  public let aligned: Input
+  public let sft: Input
+
+  public init(_ plan: Plan) {
+    recipe = plan.recipe
+    aligned = Input(plan.aligned)
+    sft = Input(plan.sft)
+  }
+
+  public func encoded() -> [UInt8] {
+    let encoder = JSONEncoder()
+    encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
+    guard let data = try? encoder.encode(self) else { preconditionFailure("a description is always valid JSON") }
+    return Array(data)
+  }
+
+  /// Plans from a description that came from elsewhere, and so is not believed.
+  public static func plan(from bytes: [UInt8]) throws(Failure) -> Plan {
+    guard let description = try? JSONDecoder().decode(JobDescription.self, from: Data(bytes)) else {
+      throw refusal("is not a description of a job")
+    }
+    return try Plan(
+      aligned: description.aligned.checkpoint(), sft: description.sft.checkpoint(), recipe: description.recipe)
+  }
+
+  fileprivate static func refusal(_ message: String) -> Failure {
+    Failure(
+      .badData,
+      Problem(
+        .descriptionInvalid, "what the coordinator sent \(message)",
+        remedy: "run the same version of expomerge everywhere"))
+  }
+}
+
+extension JobDescription.Input {
+  init(_ checkpoint: Checkpoint) {
+    tiesWordEmbeddings = checkpoint.config?.tiesWordEmbeddings == true
+    files = checkpoint.files.map {
+      .init(name: $0.name, bytes: $0.header.fileSize, dataStart: $0.header.dataStart)
+    }
+    tensors = checkpoint.tensors.map {
+      .init(
+        name: $0.name, dtype: $0.dtype.rawValue, shape: $0.shape, file: $0.file, start: $0.range.lowerBound,
+        end: $0.range.upperBound)
+    }
+  }
+
+  /// Far beyond any model.
+  private static let largestFile = 1 << 55
+
+  func checkpoint() throws(Failure) -> Checkpoint {
+    func check(_ condition: Bool, _ what: String) throws(Failure) {
+      guard condition else { throw JobDescription.refusal("contradicts itself: \(what)") }
+    }
+    try check(!files.isEmpty && files.count <= 100_000, "the number of files")
+    for file in files {
+      try check((8...file.bytes).contains(file.dataStart) && file.bytes <= Self.largestFile, "the size of \(file.name)")
+      try check(!file.name.isEmpty && !file.name.utf8.contains(0) && !file.name.utf8.contains(UInt8(ascii: "/")), "a name")
+    }
+    var places: [Checkpoint.Tensor] = []
+    for tensor in tensors {
+      guard let dtype = DType(rawValue: tensor.dtype) else { throw JobDescription.refusal("has an unknown dtype") }
+      try check(files.indices.contains(tensor.file), "the file of \(tensor.name)")
+      let file = files[tensor.file]
+      try check(
+        tensor.start >= file.dataStart && tensor.start <= tensor.end && tensor.end <= file.bytes,
+        "the place of \(tensor.name)")
+      var bits = dtype.bits
+      for dimension in tensor.shape {
+        let (product, overflows) = bits.multipliedReportingOverflow(by: dimension)
+        try check(dimension >= 0 && !overflows, "the shape of \(tensor.name)")
+        bits = product
+      }
+      try check(bits % 8 == 0 && bits / 8 == tensor.end - tensor.start, "the shape of \(tensor.name)")
+      places.append(
+        .init(
+          name: tensor.name, dtype: dtype, shape: tensor.shape, file: tensor.file, range: tensor.start..<tensor.end))
+    }
+    try check(Set(tensors.map(\.name)).count == tensors.count, "a tensor's name")
+    let config = tiesWordEmbeddings
+      ? try ModelConfig(json: Array(#"{"tie_word_embeddings":true}"#.utf8), file: "config.json") : nil
+    return Checkpoint(
+      folder: "/",
+      files: files.map {
+        .init(
+          name: $0.name,
+          header: SafetensorsHeader(tensors: [], metadata: [:], dataStart: $0.dataStart, fileSize: $0.bytes))
+      }, tensors: places, config: config)
+  }
+}

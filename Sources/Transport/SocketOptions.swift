@@ -1,0 +1,41 @@
+import Wire
+public import ZeroMQ
+
+/// What sockets are told about peers that misbehave or vanish (design, section 6).
+public enum SocketOptions {
+  private static let common: [Socket.Option] = [
+    .handshakeInterval(5000), .heartbeat(interval: 2000, timeout: 10_000), .ipv6,
+  ]
+
+  /// The coordinator's sockets. Queues are bounded by what peers were granted, not by libzmq, which would drop.
+  public static func listening(maxMessageSize: Int) -> [Socket.Option] {
+    common + [
+      .linger(1000), .routerMandatory, .maxMessageSize(Int64(maxMessageSize)), .sendHighWaterMark(100_000),
+      .receiveHighWaterMark(10_000),
+    ]
+  }
+
+  /// A worker's or a client's.
+  public static func connecting(maxMessageSize: Int) -> [Socket.Option] {
+    common + [
+      .linger(1000), .maxMessageSize(Int64(maxMessageSize)), .reconnectInterval(100, most: 2000),
+      .sendHighWaterMark(100_000), .receiveHighWaterMark(10_000),
+    ]
+  }
+
+  public static let control = Limits.controlBytes
+  public static let data = Limits.chunkBytes
+}
+
+extension Socket {
+  /// Binds or connects to where `endpoint` leads.
+  ///
+  /// - Returns: the port that it listens at.
+  @discardableResult
+  public func bind(_ endpoint: Endpoint) throws(ZeroMQError) -> Int? {
+    try bind(endpoint.port == 0 ? "tcp://\(endpoint.address):*" : endpoint.description)
+    return endpoint.transport == .tcp ? lastEndpoint.split(separator: ":").last.flatMap { Int($0) } : nil
+  }
+
+  public func connect(_ endpoint: Endpoint) throws(ZeroMQError) { try connect(endpoint.description) }
+}

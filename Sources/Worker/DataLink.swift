@@ -1,0 +1,250 @@
+import Diagnostics
+import Planning
+import Scheduling
+import Wire
+import ZeroMQ
+
+/// A worker's side of the data socket: asks for slices, sends output, both under credit. Belongs to the loop's thread.
+final class DataLink {
+  /// Where the bytes of a fetch go.
+  enum Target {
+    case staged(WorkerTask, StagedShard)
+    case description(JobID)
+  }
+
+  private struct Request {
+    let target: Target
+    let fetch: DataMessage.Fetch
+    /// In the memory of the target.
+    let offset: Int
+  }
+
+  /// A shard's output on its way.
+  private final class Delivery {
+    let task: WorkerTask
+    let memory: SliceMemory
+    let total: Int
+    var available = 0
+    var sent = 0
+    var stored = 0
+
+    init(task: WorkerTask, memory: SliceMemory, total: Int) {
+      self.task = task
+      self.memory = memory
+      self.total = total
+    }
+  }
+
+  private let socket: Socket
+  private let session: SessionID
+  private let window: Int
+  private var nextTag = 1
+  private var waiting: [Request] = []
+  private var firstWaiting = 0
+  private var fetching: [Int: Request] = [:]
+  private var deliveries: [Delivery] = []
+  private var storing: [Int: (delivery: Delivery, end: Int, count: Int)] = [:]
+  private var unanswered = 0
+  private var lastAnswer: Instant
+
+  /// Chunks asked for at a time, and the bytes of one.
+  private static let fetchLimit = 16
+  private static let chunk = 1 << 20
+  /// Of silence while something is unanswered, after which it is said again: a lost connection loses messages.
+  private static let patience = 15_000
+
+  /// What has come of the messages of one wake-up.
+  enum Outcome {
+    case staged(WorkerTask)
+    case described(JobID, UnsafeRawBufferPointer, offset: Int)
+    /// All of the output is stored.
+    case delivered(WorkerTask)
+    case failed(WorkerTask, WorkerMessage.Failed.Cause, WorkerMessage.Failed.Input?, Problem)
+    case descriptionRefused(JobID, Problem)
+  }
+
+  /// What a task still has to receive.
+  private var missing: [WorkerSession.TaskID: Int] = [:]
+
+  init(_ socket: Socket, session: SessionID, window: Int, at now: Instant) {
+    self.socket = socket
+    self.session = session
+    self.window = window
+    lastAnswer = now
+  }
+
+  // MARK: what is asked for
+
+  func fetchDescription(of job: JobID, bytes: Int) {
+    for start in stride(from: 0, to: bytes, by: Self.chunk) {
+      ask(
+        .init(
+          target: .description(job),
+          fetch: .init(
+            session: session, tag: tag(), job: job, source: .description, file: 0, offset: start,
+            count: min(Self.chunk, bytes - start)), offset: start))
+    }
+    pump()
+  }
+
+  /// Fetches all pieces of a shard, behind what was asked for before.
+  func stage(_ task: WorkerTask, _ staged: StagedShard) {
+    var count = 0
+    for piece in staged.pieces {
+      for start in stride(from: 0, to: piece.range.count, by: Self.chunk) {
+        let fetch = DataMessage.Fetch(
+          session: session, tag: tag(), job: task.key.job, source: piece.side == .aligned ? .aligned : .sft,
+          file: piece.file, offset: piece.range.lowerBound + start, count: min(Self.chunk, piece.range.count - start))
+        ask(.init(target: .staged(task, staged), fetch: fetch, offset: piece.offset + start))
+        count += 1
+      }
+    }
+    missing[task.id] = count
+    pump()
+  }
+
+  func deliver(_ task: WorkerTask, from memory: SliceMemory) {
+    deliveries.append(Delivery(task: task, memory: memory, total: task.shard.range.count))
+  }
+
+  /// More of a shard's output is there.
+  func outputGrew(_ task: WorkerTask, to bytes: Int) {
+    guard let delivery = deliveries.first(where: { $0.task === task }) else { return }
+    delivery.available = max(delivery.available, bytes)
+    pump()
+  }
+
+  /// Drops all that a task waits for.
+  func forget(_ task: WorkerTask) {
+    missing[task.id] = nil
+    deliveries.removeAll { $0.task === task }
+    // What is under way is answered, and the answer ignored.
+    waiting.removeAll { request in
+      if case .staged(let other, _) = request.target { return other === task }
+      return false
+    }
+  }
+
+  private func tag() -> Int {
+    nextTag += 1
+    return nextTag
+  }
+
+  private func ask(_ request: Request) {
+    waiting.append(request)
+  }
+
+  // MARK: sending
+
+  /// Sends what credit allows.
+  private func pump() {
+    while fetching.count < Self.fetchLimit, let request = waiting.first {
+      guard send(.fetch(request.fetch), []) else { return }
+      waiting.removeFirst()
+      fetching[request.fetch.tag] = request
+    }
+    for delivery in deliveries {
+      while delivery.sent < delivery.available {
+        let count = min(Self.chunk, delivery.available - delivery.sent)
+        // Whole chunks, but for the last.
+        guard count == Self.chunk || delivery.sent + count == delivery.total else { break }
+        guard unanswered + count <= window else { return }
+        let tag = tag()
+        let memory = delivery.memory
+        let bytes = UnsafeRawBufferPointer(rebasing: memory.bytes[delivery.sent..<delivery.sent + count])
+        let frame = Frame(borrowing: bytes) { withExtendedLifetime(memory) {} }
+        let store = DataMessage.Store(session: session, tag: tag, attempt: delivery.task.key, offset: delivery.sent)
+        guard send(.store(store), [frame]) else { return }
+        delivery.sent += count
+        unanswered += count
+        storing[tag] = (delivery, delivery.sent, count)
+      }
+    }
+  }
+
+  private func send(_ message: DataMessage, _ rest: [Frame]) -> Bool {
+    (try? socket.send([Frame(message.encoded())] + rest)) == .sent
+  }
+
+  /// Says again what was lost with a connection.
+  func tick(at now: Instant) {
+    guard !fetching.isEmpty || !storing.isEmpty else {
+      lastAnswer = now
+      return pump()
+    }
+    guard now.milliseconds(since: lastAnswer) >= Self.patience else { return pump() }
+    lastAnswer = now
+    waiting = fetching.values.sorted { $0.fetch.tag < $1.fetch.tag } + waiting
+    fetching = [:]
+    for delivery in deliveries { delivery.sent = delivery.stored }
+    storing = [:]
+    unanswered = 0
+    pump()
+  }
+
+  // MARK: receiving
+
+  /// Takes in one message.
+  ///
+  /// - Returns: nil where it changes nothing for others.
+  func receive(_ parts: [Frame], at now: Instant) -> Outcome? {
+    guard let message = try? parts[0].withBytes({ try DataMessage.decode($0) }) else { return nil }
+    lastAnswer = now
+    defer { pump() }
+    switch message {
+    case .chunk(let answer):
+      guard parts.count == 2, let request = fetching[answer.tag], parts[1].count == request.fetch.count else {
+        return nil
+      }
+      fetching[answer.tag] = nil
+      return received(parts[1], for: request)
+    case .stored(let answer):
+      guard let stored = storing.removeValue(forKey: answer.tag) else { return nil }
+      unanswered -= stored.count
+      stored.delivery.stored = max(stored.delivery.stored, stored.end)
+      stored.delivery.task.add(stored.count)
+      guard stored.delivery.stored == stored.delivery.total,
+        let index = deliveries.firstIndex(where: { $0 === stored.delivery })
+      else { return nil }
+      deliveries.remove(at: index)
+      return .delivered(stored.delivery.task)
+    case .refused(let refused): return self.refused(refused.tag, refused.problem.problem)
+    case .fetch, .store: return nil
+    }
+  }
+
+  private func received(_ frame: Frame, for request: Request) -> Outcome? {
+    switch request.target {
+    case .description(let job):
+      return frame.withBytes { .described(job, $0, offset: request.offset) }
+    case .staged(let task, let staged):
+      guard let left = missing[task.id] else { return nil }
+      frame.withBytes { bytes in
+        staged.destination(request.offset..<request.offset + bytes.count).copyMemory(from: bytes)
+      }
+      task.add(frame.count)
+      missing[task.id] = left > 1 ? left - 1 : nil
+      return left == 1 ? .staged(task) : nil
+    }
+  }
+
+  private func refused(_ tag: Int, _ problem: Problem) -> Outcome? {
+    if let request = fetching.removeValue(forKey: tag) {
+      switch request.target {
+      case .description(let job): return .descriptionRefused(job, problem)
+      case .staged(let task, _):
+        guard missing[task.id] != nil else { return nil }
+        let side: Side = request.fetch.source == .aligned ? .aligned : .sft
+        forget(task)
+        return .failed(task, .input, .init(side: side, file: request.fetch.file), problem)
+      }
+    }
+    if let stored = storing.removeValue(forKey: tag) {
+      unanswered -= stored.count
+      guard deliveries.contains(where: { $0 === stored.delivery }) else { return nil }
+      forget(stored.delivery.task)
+      return .failed(stored.delivery.task, .output, nil, problem)
+    }
+    return nil
+  }
+}

@@ -1,0 +1,68 @@
+import Glibc
+import Synchronization
+
+/// Memory for the slices of a shard, given back to its pool with the last reference.
+///
+/// Sound to send: one holder writes at a time - the loop that receives, or the slot that computes - and hands it on.
+final class SliceMemory: @unchecked Sendable {
+  let bytes: UnsafeMutableRawBufferPointer
+  private let pool: SliceMemoryPool
+
+  fileprivate init(_ bytes: UnsafeMutableRawBufferPointer, pool: SliceMemoryPool) {
+    self.bytes = bytes
+    self.pool = pool
+  }
+
+  deinit {
+    pool.giveBack(bytes)
+  }
+}
+
+/// Keeps memory that was used before: new pages would have to be cleared each time.
+final class SliceMemoryPool: Sendable {
+  // Pointers to mappings that nobody else has.
+  private struct Kept: @unchecked Sendable {
+    var mappings: [UnsafeMutableRawBufferPointer] = []
+  }
+
+  private let kept = Mutex(Kept())
+  private let limit: Int
+
+  /// - Parameter limit: mappings that are kept for later.
+  init(limit: Int) {
+    self.limit = limit
+  }
+
+  deinit {
+    kept.withLock { for mapping in $0.mappings { munmap(mapping.baseAddress, mapping.count) } }
+  }
+
+  /// nil where the system has no memory left.
+  func take(_ count: Int) -> SliceMemory? {
+    let size = (max(count, 1) + (2 << 20) - 1) / (2 << 20) * (2 << 20)
+    let old = kept.withLock { kept in
+      kept.mappings.firstIndex { $0.count == size }.map { kept.mappings.remove(at: $0) }
+    }
+    if let old { return SliceMemory(old, pool: self) }
+    guard let address = mmap(nil, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0), address != MAP_FAILED
+    else { return nil }
+    madvise(address, size, 14 /* MADV_HUGEPAGE */)
+    return SliceMemory(UnsafeMutableRawBufferPointer(start: address, count: size), pool: self)
+  }
+
+  fileprivate func giveBack(_ mapping: UnsafeMutableRawBufferPointer) {
+    let surplus = kept.withLock { kept -> UnsafeMutableRawBufferPointer? in
+      kept.mappings.append(mapping)
+      return kept.mappings.count > limit ? kept.mappings.removeFirst() : nil
+    }
+    if let surplus { munmap(surplus.baseAddress, surplus.count) }
+  }
+
+  /// Forgets what is kept.
+  func clear() {
+    kept.withLock { kept in
+      for mapping in kept.mappings { munmap(mapping.baseAddress, mapping.count) }
+      kept.mappings = []
+    }
+  }
+}

@@ -1,0 +1,63 @@
+import Planning
+import Scheduling
+import Synchronization
+import Wire
+
+/// What a slot and the loop share about one lease.
+final class WorkerTask: Sendable {
+  let id: WorkerSession.TaskID
+  let key: Attempt
+  let shard: Plan.Shard
+  let files: JobFiles
+  private let abandoned = Atomic(false)
+  private let bytesDone = Atomic(0)
+
+  init(id: WorkerSession.TaskID, key: Attempt, files: JobFiles) {
+    self.id = id
+    self.key = key
+    self.files = files
+    shard = files.plan.shard(key.shard)
+  }
+
+  var isAbandoned: Bool { abandoned.load(ordering: .acquiring) }
+  func abandon() { abandoned.store(true, ordering: .releasing) }
+
+  /// Bytes fetched, computed and sent: a measure of progress.
+  var progress: Int { bytesDone.load(ordering: .relaxed) }
+  func add(_ bytes: Int) { bytesDone.wrappingAdd(bytes, ordering: .relaxed) }
+}
+
+/// The moment after which nothing may be written; moved by the loop, read by slots before each block.
+final class Fence: Sendable {
+  private let nanoseconds = Atomic<Int64>(.min)
+
+  func move(to instant: Instant) { nanoseconds.store(instant.nanoseconds, ordering: .releasing) }
+  func isPassed(at now: Int64) -> Bool { now >= nanoseconds.load(ordering: .acquiring) }
+}
+
+/// Executors that wait for their next shard: each has buffers and readers that need not be made anew.
+final class ExecutorCache: Sendable {
+  final class Box: @unchecked Sendable {
+    // One slot at a time has it.
+    var executor: ShardExecutor
+
+    init(_ executor: consuming ShardExecutor) {
+      self.executor = executor
+    }
+  }
+
+  private let waiting = Mutex([JobID: [Box]]())
+
+  func take(_ task: WorkerTask) -> Box {
+    waiting.withLock { $0[task.key.job]?.popLast() }
+      ?? Box(ShardExecutor(plan: task.files.plan, aligned: task.files.aligned, sft: task.files.sft))
+  }
+
+  func giveBack(_ box: Box, for job: JobID) {
+    waiting.withLock { $0[job, default: []].append(box) }
+  }
+
+  func forget(_ job: JobID) {
+    waiting.withLock { $0[job] = nil }
+  }
+}
