@@ -26,7 +26,7 @@ let package = Package(
     .executableTarget(
       name: "expomerge",
       dependencies: [
-        "Coordinator", "SampleModels", "Worker", "Transport", "Wire", "Planning", "Threads", "Checkpoint", "Kernels",
+        "Coordinator", "SampleModels", "Worker", "Scheduling", "Transport", "Wire", "ZeroMQ", "Planning", "Threads", "Checkpoint", "Kernels",
         "FileIO", "Diagnostics", "Digests", "CLinux", argumentParser, logging, systemPackage,
       ], swiftSettings: strict),
     .target(

@@ -15,6 +15,13 @@ public final class Progress: Sendable {
     public var total: Int
     /// The file that was worked on last.
     public var file: String
+
+    public init(phase: Phase, done: Int, total: Int, file: String) {
+      self.phase = phase
+      self.done = done
+      self.total = total
+      self.file = file
+    }
   }
 
   private struct State {

@@ -1,4 +1,4 @@
-import Diagnostics
+public import Diagnostics
 import FileIO
 public import SystemPackage
 
@@ -25,6 +25,14 @@ public struct Roots: Sendable {
     self.mappings = mappings.sorted { $0.from.components.count > $1.from.components.count }
   }
 
+  /// - Throws: where a root is not a folder.
+  public static func check(_ root: FilePath) throws(Failure) {
+    guard try Directories.live.kind(of: root) == .directory else {
+      throw Failure(
+        .inputNotFound, Problem(.rootMissing, "there is no such folder", file: root.string, remedy: "check --root"))
+    }
+  }
+
   enum Finding: Equatable {
     case found(FilePath)
     case missing
@@ -41,4 +49,8 @@ public struct Roots: Sendable {
     guard let resolved = try? Directories.live.resolve(path) else { return .missing }
     return roots.contains { resolved.starts(with: $0) } ? .found(resolved) : .outside(resolved)
   }
+}
+
+extension Problem.Code {
+  static let rootMissing = Self("root-missing")
 }

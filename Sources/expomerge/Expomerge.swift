@@ -17,6 +17,8 @@ struct Expomerge: ParsableCommand {
     version: expomergeVersion,
     subcommands: [
       MergeCommand.self, PlanCommand.self, InspectCommand.self, VerifyCommand.self, SampleCommand.self,
+      CoordinatorCommand.self, WorkerCommand.self, SubmitCommand.self, StatusCommand.self, CancelCommand.self,
+      DrainCommand.self,
     ])
 
   /// Exit codes are made here and nowhere else: sysexits(3), as docs/operations.md lists them.

@@ -1,10 +1,11 @@
-public import ArgumentParser
+import ArgumentParser
 import Checkpoint
-public import Coordinator
+import Coordinator
 import Diagnostics
 import Kernels
 import Planning
 import SystemPackage
+import Transport
 
 struct MergeCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
@@ -15,23 +16,27 @@ struct MergeCommand: ParsableCommand {
 
   @OptionGroup(title: "The pair") var pair: PairOptions
 
-  @Option(name: [.short, .long], help: ArgumentHelp("The folder to make.", valueName: "dir"))
-  var output: String
+  @OptionGroup(title: "The output") var target: OutputOptions
 
-  @Option(help: ArgumentHelp("full: all data is on the disk before OUTPUT appears. none: as after cp.", valueName: "when"))
-  var sync = MergeJob.Sync.full
+  @Option(help: ArgumentHelp("Let workers of other nodes join at this address, as in tcp://*:5755.", valueName: "address"))
+  var listen: String?
 
-  @Flag(name: .customLong("sha256"), help: "Write SHA256SUMS, for sha256sum -c and to compare with model hubs.")
-  var sha256 = false
+  @Option(help: ArgumentHelp("Where slices are streamed to them. Default: the next port.", valueName: "address"))
+  var listenData: String?
 
-  @Flag(help: "Replace OUTPUT if it exists.")
-  var overwrite = false
-
-  @Flag(help: "Discard what an interrupted merge left in OUTPUT.partial.")
-  var restart = false
+  @Option(help: ArgumentHelp("Bytes of output a second at most that this process computes, as in 200MB.", valueName: "size"))
+  var limitRate: ByteSize?
 
   @OptionGroup(title: "Running") var running: RunOptions
+  @OptionGroup(title: "Logging") var log: LogOptions
   @OptionGroup(title: "Printing") var console: Console
+
+  private var output: String { target.output }
+
+  func validate() throws {
+    if listenData != nil && listen == nil { throw ValidationError("--listen-data goes with --listen.") }
+    if let limitRate, limitRate.bytes < 1 { throw ValidationError("--limit-rate must be at least 1.") }
+  }
 
   func run() throws {
     try console.reporting { () throws(Failure) in
@@ -44,18 +49,23 @@ struct MergeCommand: ParsableCommand {
 
       console.warn(plan.aligned.warnings + plan.sft.warnings + plan.skippedWarnings)
       var options = MergeJob.Options()
-      options.sync = sync
-      options.sha256 = sha256
-      options.permissions = .init(overwrite: overwrite, restart: restart)
+      options.sync = target.sync
+      options.sha256 = target.sha256
+      options.permissions = .init(overwrite: target.overwrite, restart: target.restart)
       options.command = (["expomerge", "merge"] + pair.commandLine + ["--output", output]).map(shellQuoted)
         .joined(separator: " ")
+      var company = MergeJob.Company()
+      company.listen = try listen.map { (text) throws(Failure) in try Endpoint(text) }
+      company.listenData = try listenData.map { (text) throws(Failure) in try Endpoint(text) }
+      company.rateLimit = limitRate?.bytes
+      if listen != nil && !console.quiet { company.logger = log.logger("merge") }
       let start = ProgressDisplay.now()
       let outcome: MergeJob.Outcome
       do throws(Failure) {
         let look = try QuickLook.estimate(plan, context)
         display.finish()
         console.warn(DeltaJudgement.warnings(about: look, isSample: true))
-        outcome = try MergeJob(plan: plan, output: FilePath(output), options: options, context: context).run()
+        outcome = try MergeJob(plan: plan, output: FilePath(output), options: options, context: context, company: company).run()
       } catch {
         display.finish()
         throw error.category == .interrupted ? interruption(plan, context.progress.snapshot) : error
@@ -78,8 +88,6 @@ struct MergeCommand: ParsableCommand {
         remedy: "begin again with --restart, or remove the folder"))
   }
 }
-
-extension MergeJob.Sync: ExpressibleByArgument {}
 
 extension Plan {
   var skippedWarnings: [Problem] {

@@ -1,0 +1,50 @@
+public import ArgumentParser
+import Diagnostics
+import Glibc
+import Transport
+public import Wire
+
+/// Which coordinator a command talks to.
+struct ClientOptions: ParsableArguments {
+  @Option(
+    help: ArgumentHelp(
+      "The coordinator's address. Default: $EXPOMERGE_COORDINATOR, or tcp://127.0.0.1:5755.", valueName: "address"))
+  var coordinator: String?
+
+  var address: String {
+    if let coordinator { return coordinator }
+    if let variable = getenv("EXPOMERGE_COORDINATOR") { return String(cString: variable) }
+    return "tcp://127.0.0.1:\(Endpoint.defaultPort)"
+  }
+
+  func client() throws(Failure) -> Client {
+    try Client(Endpoint(address))
+  }
+
+  /// Asks, and takes a refusal for a failure.
+  func ask(_ question: ClientRequest) throws(Failure) -> ClientReply {
+    try client().askOrThrow(question)
+  }
+}
+
+extension Client {
+  func askOrThrow(_ question: ClientRequest) throws(Failure) -> ClientReply {
+    let reply = try ask(question)
+    if case .error(let report) = reply { throw report.failure }
+    return reply
+  }
+
+  func status(of job: JobID?) throws(Failure) -> Status {
+    guard case .status(let status) = try askOrThrow(.status(.init(job: job))) else {
+      throw Failure(.unavailable, Problem(.init("answer-unexpected"), "the coordinator answered something else"))
+    }
+    return status
+  }
+}
+
+extension JobID: ExpressibleByArgument {
+  public init?(argument: String) {
+    guard let number = Int(argument), number > 0 else { return nil }
+    self.init(number)
+  }
+}

@@ -1,0 +1,62 @@
+import ArgumentParser
+import Coordinator
+import Diagnostics
+import Dispatch
+import Logging
+import SystemPackage
+import Transport
+import ZeroMQ
+
+struct CoordinatorCommand: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "coordinator", abstract: "Take on merges, and have workers on other nodes compute them.",
+    discussion: """
+      Runs until it is stopped. SIGTERM lets running shards and publishing end, for at most 30 seconds, and then ends \
+      the process; jobs that are not complete keep their OUTPUT.partial.
+      """)
+
+  @Option(help: ArgumentHelp("Where workers and commands connect.", valueName: "address"))
+  var listen = "tcp://127.0.0.1:\(Endpoint.defaultPort)"
+
+  @Option(help: ArgumentHelp("Where slices are streamed. Default: the next port.", valueName: "address"))
+  var listenData: String?
+
+  @Option(help: ArgumentHelp("The folder for what outlives the process; made where it is missing.", valueName: "dir"))
+  var state: String
+
+  @OptionGroup(title: "Running") var running: RunOptions
+  @OptionGroup(title: "Logging") var log: LogOptions
+
+  func run() throws {
+    try Console().reporting { () throws(Failure) in
+      let control = try Endpoint(listen)
+      let data = try listenData.map { (text) throws(Failure) in try Endpoint(text) } ?? control.dataEndpoint
+      let state = try StateFolder.open(FilePath(state))
+      let logger = log.logger("coordinator")
+      var configuration = CoordinatorService.Configuration()
+      configuration.epoch = state.epoch
+      configuration.context = RunContext(threads: running.threadCount, readMethod: running.read.method)
+      let loop = EventLoop(name: "coordinator")
+      let service = CoordinatorService(
+        configuration, context: Context(ioThreads: 2), loop: loop, logger: logger)
+      let opened = try service.listen([.init(control: control, data: data)])
+      for endpoint in opened {
+        logger.info(
+          "expomerge \(expomergeVersion) listens at \(endpoint.control), data at \(endpoint.data), epoch \(state.epoch)")
+      }
+      if !control.isLocal {
+        logger.warning("no keys: whoever reaches \(control) can submit merges and read their inputs; keep it in a trusted network")
+      }
+      let done = DispatchSemaphore(value: 0)
+      let signals = DaemonSignals(logger: logger) { reason in
+        logger.info("ending (\(reason)): running shards may end first")
+        service.end { done.signal() }
+      }
+      done.wait()
+      withExtendedLifetime(signals) {}
+      loop.stop()
+      logger.info("ended")
+      _ = consume state
+    }
+  }
+}

@@ -1,0 +1,131 @@
+import ArgumentParser
+import Coordinator
+import Diagnostics
+import Glibc
+import SystemPackage
+import Transport
+import Wire
+
+struct SubmitCommand: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "submit", abstract: "Hand a merge to a coordinator.",
+    discussion: "Paths are those of the coordinator's machine; relative ones are taken from the current folder.")
+
+  @OptionGroup(title: "The pair") var pair: PairOptions
+  @OptionGroup(title: "The output") var output: OutputOptions
+
+  @Option(parsing: .unconditional, help: ArgumentHelp("Jobs of higher priority get workers first.", valueName: "n"))
+  var priority = 0
+
+  @Flag(help: "Wait until the job is over, and show its progress.")
+  var wait = false
+
+  @OptionGroup(title: "The coordinator") var client: ClientOptions
+  @OptionGroup(title: "Printing") var console: Console
+
+  func run() throws {
+    try console.reporting { () throws(Failure) in
+      let client = try client.client()
+      let submission = ClientRequest.Submission(
+        aligned: absolute(pair.aligned), sft: absolute(pair.sft), output: absolute(output.output), recipe: pair.recipe,
+        priority: priority, syncsFully: output.sync == .full, sha256: output.sha256, overwrite: output.overwrite,
+        restart: output.restart,
+        command: (["expomerge", "submit"] + pair.commandLine + ["--output", output.output]).map(shellQuoted)
+          .joined(separator: " "))
+      guard case .submitted(let submitted) = try client.askOrThrow(.submit(submission)) else {
+        throw Failure(.unavailable, Problem(.init("answer-unexpected"), "the coordinator answered something else"))
+      }
+      console.emit(Message(job: submitted.job))
+      if !wait {
+        return console.result("job \(submitted.job) is running: expomerge status \(submitted.job)")
+      }
+      console.result("job \(submitted.job)")
+      try JobWatch(client: client, job: submitted.job, console: console).untilOver()
+    }
+  }
+
+  private struct Message: Encodable {
+    let type = "submitted"
+    let job: JobID
+  }
+
+  private func absolute(_ path: String) -> String {
+    let path = FilePath(path)
+    if path.isAbsolute { return path.string }
+    guard let current = getcwd(nil, 0) else { return path.string }
+    defer { free(current) }
+    return FilePath(platformString: current).pushing(path).lexicallyNormalized().string
+  }
+}
+
+/// Shows a job until it is over.
+struct JobWatch {
+  let client: Client
+  let job: JobID
+  let console: Console
+
+  /// A coordinator may be away for so long, in seconds, while one waits for it.
+  private static let patience = 120.0
+
+  /// - Throws: why the job failed; `interrupted` when it was cancelled, or the wait was ended.
+  func untilOver() throws(Failure) {
+    let display = ProgressDisplay(console: console)
+    let cancellation = Cancellation()
+    let signals = Signals(cancelling: cancellation)
+    defer { withExtendedLifetime(signals) {} }
+    var lastSeen = ProgressDisplay.now()
+    while true {
+      if cancellation.isCancelled {
+        display.finish()
+        throw Failure(
+          .interrupted,
+          Problem(
+            .interrupted, "no longer waiting; job \(job) goes on", remedy: "end it with expomerge cancel \(job)"))
+      }
+      do throws(Failure) {
+        let status = try client.status(of: job)
+        lastSeen = ProgressDisplay.now()
+        guard let current = status.jobs.first else { continue }
+        if current.state.isOver {
+          display.finish()
+          return try conclude(current)
+        }
+        display.show(.init(current))
+      } catch {
+        guard error.category == .unavailable, ProgressDisplay.now() - lastSeen < Self.patience else {
+          display.finish()
+          throw error
+        }
+      }
+      usleep(200_000)
+    }
+  }
+
+  private func conclude(_ job: Status.Job) throws(Failure) {
+    console.warn(job.warnings.map(\.problem))
+    switch job.state {
+    case .complete:
+      console.emit(Message(job: job))
+      console.result(
+        "Merged into \(job.output): \(Format.bytes(job.bytes)) in \(Format.plural(job.files.count, "file")), \(decimal(job.seconds, job.seconds < 10 ? 2 : 0)) s (\(Format.rate(Double(job.bytes) / job.seconds)))"
+      )
+    case .cancelled:
+      throw Failure(.interrupted, Problem(.interrupted, "job \(job.job) was cancelled"))
+    default:
+      throw Failure(.inputOutput, job.problems.isEmpty ? [Problem(.init("job-failed"), "job \(job.job) failed")] : job.problems.map(\.problem))
+    }
+  }
+
+  private struct Message: Encodable {
+    let type = "merged"
+    let job: Status.Job
+  }
+}
+
+extension Progress.Snapshot {
+  init(_ job: Status.Job) {
+    self.init(
+      phase: Progress.Phase(rawValue: job.phase) ?? .preparing, done: job.bytesDone,
+      total: job.state == .running ? job.bytes : 0, file: job.files.first { $0.done < $0.shards }?.name ?? "")
+  }
+}
