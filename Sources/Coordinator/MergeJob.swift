@@ -88,7 +88,9 @@ public struct MergeJob: Sendable {
     let coordinator = CoordinatorService(configuration, context: network, loop: loop, logger: company.logger)
     try coordinator.listen([.init(control: inproc, data: inproc.dataEndpoint)])
     if let listen = company.listen {
-      try coordinator.listen([.init(control: listen, data: company.listenData ?? listen.dataEndpoint)])
+      for opened in try coordinator.listen([.init(control: listen, data: company.listenData ?? listen.dataEndpoint)]) {
+        company.logger.info("listens at \(opened.control), data at \(opened.data)")
+      }
     }
 
     let result = Mutex<Result<Outcome, Failure>?>(nil)

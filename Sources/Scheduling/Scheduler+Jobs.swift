@@ -32,8 +32,11 @@ extension Scheduler {
     offer(id)
   }
 
-  /// - Parameter problem: nil where somebody asked for it.
-  mutating func stop(_ id: JobID, because problem: Problem?) {
+  /// - Parameters:
+  ///   - problem: nil where somebody asked for it.
+  ///   - failed: a lease whose worker has ended it.
+  mutating func stop(_ id: JobID, because problem: Problem?, failed: Attempt? = nil) {
+    defer { if let failed { end(failed, then: .pending) } }
     guard let job = jobs[id], !job.isStopping else { return }
     jobs[id]?.isStopping = true
     jobs[id]?.problem = problem

@@ -115,7 +115,18 @@ extension Scheduler {
       return discard("late-failure")
     }
     guard lease.phase == .granted else { return end(key, then: .pending) }
-    if failed.cause == .input, let input = failed.input { bar(input, for: id, of: key.job) }
+    if failed.cause == .input, let input = failed.input {
+      jobs[key.job]?.inputFailures[input, default: Failures()].names.insert(session.hello.name)
+      jobs[key.job]?.inputFailures[input]?.count += 1
+      // The last that can try goes on trying, until it is hopeless.
+      if let job = jobs[key.job], let failures = job.inputFailures[input] {
+        if isHopeless(failures, key.shard, job) {
+          note(.shardFailed(key, name: session.hello.name, failed.problem.problem))
+          return stop(key.job, because: Self.hopeless(key.shard, failures, failed.problem.problem), failed: key)
+        }
+        if hasOther(than: failures.names, for: key.shard, of: job) { bar(input, for: id, of: key.job) }
+      }
+    }
     recordFailure(key, cause: failed.cause, failed.problem.problem, session: id, name: session.hello.name)
   }
 

@@ -98,6 +98,7 @@ public struct Scheduler: Sendable {
     /// Leases of a shard that has any: rarely more than one.
     var live: [Int: [Attempt]] = [:]
     var failures: [Int: Failures] = [:]
+    var inputFailures: [WorkerMessage.Failed.Input: Failures] = [:]
     var speculated: Set<Int> = []
     /// Shards that two workers may have written to; with the worker whose result counts.
     var contested: Set<Int> = []

@@ -27,14 +27,16 @@ struct JobFiles: Sendable {
     func open(_ side: Side, _ checkpoint: Checkpoint) -> InputFiles {
       var opened: [File?] = []
       var isRemote = false
+      var notes: [Problem] = []
       for (index, expected) in offer[side].files.enumerated() {
         let path = FilePath(offer[side].folder).appending(expected.name)
         let (file, note) = Self.open(
           path, expected, checkpoint.files[index], seed: InputFingerprint.seed(plan: plan, file: index), roots, calls)
-        if let note { prepared.notes.append(ProblemReport(note)) }
+        if let note { notes.append(note) }
         if let file, FileSystemKind(at: file.path)?.isRemote == true { isRemote = true }
         opened.append(file)
       }
+      prepared.notes += Self.summary(notes)
       return InputFiles(of: checkpoint, opened: opened, method: method, isRemote: isRemote)
     }
     self.plan = plan
@@ -84,6 +86,23 @@ struct JobFiles: Sendable {
       return (file, nil)
     } catch {
       return (nil, error.problems[0])
+    }
+  }
+
+  /// One note of each kind, with the number of files that it stands for.
+  private static func summary(_ notes: [Problem]) -> [ProblemReport] {
+    var summary: [(note: Problem, count: Int)] = []
+    for note in notes {
+      if let index = summary.firstIndex(where: { $0.note.code == note.code }) {
+        summary[index].count += 1
+      } else {
+        summary.append((note, 1))
+      }
+    }
+    return summary.map { entry in
+      var note = entry.note
+      if entry.count > 1 { note.message += " (and so \(entry.count - 1) more files of the folder)" }
+      return ProblemReport(note)
     }
   }
 

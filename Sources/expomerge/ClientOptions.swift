@@ -11,6 +11,13 @@ struct ClientOptions: ParsableArguments {
       "The coordinator's address. Default: $EXPOMERGE_COORDINATOR, or tcp://127.0.0.1:5755.", valueName: "address"))
   var coordinator: String?
 
+  @Option(help: ArgumentHelp("Seconds until an answer.", valueName: "seconds"))
+  var timeout = 10
+
+  func validate() throws {
+    if !(1...86_400).contains(timeout) { throw ValidationError("--timeout must be from 1 to 86400.") }
+  }
+
   var address: String {
     if let coordinator { return coordinator }
     if let variable = getenv("EXPOMERGE_COORDINATOR") { return String(cString: variable) }
@@ -18,7 +25,7 @@ struct ClientOptions: ParsableArguments {
   }
 
   func client() throws(Failure) -> Client {
-    try Client(Endpoint(address))
+    try Client(Endpoint(address), timeout: timeout * 1000)
   }
 
   /// Asks, and takes a refusal for a failure.

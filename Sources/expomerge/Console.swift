@@ -14,6 +14,13 @@ struct Console: ParsableArguments {
   @Flag(name: [.short, .long], help: "Print more.")
   var verbose = false
 
+  /// For daemons, which only log: no options, errors as text.
+  static var forDaemons: Console {
+    var console = Console()
+    (console.json, console.quiet, console.verbose) = (false, false, false)
+    return console
+  }
+
   /// A line of the result for people.
   func result(_ line: String) {
     if !json && !quiet { print(printable(line)) }

@@ -28,7 +28,7 @@ struct CoordinatorCommand: ParsableCommand {
   @OptionGroup(title: "Logging") var log: LogOptions
 
   func run() throws {
-    try Console().reporting { () throws(Failure) in
+    try Console.forDaemons.reporting { () throws(Failure) in
       let control = try Endpoint(listen)
       let data = try listenData.map { (text) throws(Failure) in try Endpoint(text) } ?? control.dataEndpoint
       let state = try StateFolder.open(FilePath(state))

@@ -66,7 +66,7 @@ struct WorkerCommand: ParsableCommand {
   }
 
   func run() throws {
-    try Console().reporting { () throws(Failure) in
+    try Console.forDaemons.reporting { () throws(Failure) in
       let logger = log.logger("worker")
       for root in roots { try Roots.check(FilePath(root)) }
       if roots.isEmpty { logger.info("no --root: everything is streamed") }

@@ -1,0 +1,202 @@
+import Foundation
+import SystemPackage
+import TestSupport
+import Testing
+
+/// Coordinators and workers as processes, on loopback.
+@Suite(.timeLimit(.minutes(3))) struct ClusterTests {
+  let folder = TemporaryFolder()
+
+  /// A pair of some megabytes, merged by one process for comparison.
+  func prepare() throws -> Tool {
+    let tool = Tool(folder: folder.path)
+    #expect(try tool("sample", "--shape", "tiny", "--output", "pair").status == 0)
+    let merge = try tool(
+      "merge", "--sft", "pair/sft", "--aligned", "pair/aligned", "--alpha", "0.3", "--shard-size", "64KiB", "--output",
+      "expected")
+    #expect(merge.status == 0)
+    return tool
+  }
+
+  func contents(_ name: String) -> [String: [UInt8]] {
+    var files: [String: [UInt8]] = [:]
+    // The model card names the command.
+    for file in TemporaryFolder.names(in: folder(name)) where file != "README.md" {
+      files[file] = TemporaryFolder.contents(folder(name).appending(file))
+    }
+    return files
+  }
+
+  @Test("three workers, direct and streamed, give the bytes of merge")
+  func oneJob() throws {
+    _ = try prepare()
+    let cluster = try TestCluster(folder.path)
+    let workers = try [
+      cluster.worker("direct", roots: ["/"]), cluster.worker("streamed", roots: []),
+      cluster.worker("portable", slots: 8, roots: [], environment: ["EXPOMERGE_CPU_LEVEL": "portable"]),
+    ]
+    for worker in workers { #expect(worker.waitFor("joined") != nil) }
+    let submitted = try cluster.submit("out", "--wait")
+    #expect(submitted.status == 0, "\(submitted.errors)")
+    #expect(contents("out") == contents("expected"))
+    #expect(!TemporaryFolder.exists(folder("out.partial")))
+    #expect(try cluster.workers()["portable"]?["level"] as? String == "portable")
+    for worker in workers { #expect(worker.terminate() == 0) }
+    #expect(cluster.coordinator.terminate() == 0)
+  }
+
+  @Test("four jobs at once, on workers that came before and after them")
+  func fourJobs() throws {
+    _ = try prepare()
+    let cluster = try TestCluster(folder.path)
+    var workers = [try cluster.worker("early", roots: ["/"])]
+    for number in 1...4 { #expect(try cluster.submit("out\(number)", "--priority", "\(number % 2)").status == 0) }
+    workers += try [cluster.worker("late", roots: []), cluster.worker("later", slots: 2, roots: ["/"])]
+    while true {
+      let jobs = try cluster.status()["jobs"] as? [[String: Any]] ?? []
+      let states = jobs.map { $0["state"] as? String ?? "" }
+      #expect(states.count == 4)
+      if states.allSatisfy({ $0 == "complete" }) || states.contains("failed") || states.isEmpty { break }
+    }
+    for number in 1...4 { #expect(contents("out\(number)") == contents("expected")) }
+  }
+
+  @Test("a worker that is killed in the middle costs what it had in flight")
+  func killed() throws {
+    _ = try prepare()
+    let cluster = try TestCluster(folder.path)
+    // So slow that it is in the middle of a shard for seconds.
+    let victim = try cluster.worker("victim", roots: ["/"], more: ["--limit-rate", "100KB"])
+    #expect(victim.waitFor("joined") != nil)
+    let (waiting, finish) = try cluster.tool.start([
+      "submit", "--coordinator", cluster.address, "--sft", "pair/sft", "--aligned", "pair/aligned", "--alpha", "0.3",
+      "--shard-size", "64KiB", "--output", "out", "--wait",
+    ])
+    while try (cluster.workers()["victim"]?["running"] as? Int ?? 0) == 0 {}
+    victim.kill()
+    let heir = try cluster.worker("heir", roots: ["/"])
+    waiting.waitUntilExit()
+    #expect(finish().status == 0)
+    #expect(contents("out") == contents("expected"))
+    #expect(cluster.coordinator.text.contains("worker victim was lost"))
+    #expect(heir.terminate() == 0)
+  }
+
+  @Test("a stale copy of a model of the same shape is noticed, streamed to, and told")
+  func staleCopy() throws {
+    let tool = try prepare()
+    #expect(try tool("sample", "--shape", "tiny", "--output", "other", "--seed", "99").status == 0)
+    let cluster = try TestCluster(folder.path)
+    let mapped = folder("pair").string + "=" + folder("other").string
+    let worker = try cluster.worker("stale", roots: ["/"], more: ["--map", mapped])
+    #expect(worker.waitFor("joined") != nil)
+    #expect(try cluster.submit("out", "--wait").status == 0)
+    #expect(contents("out") == contents("expected"))
+    #expect(worker.text.contains("other contents"))
+    #expect(cluster.coordinator.text.contains("other contents"))
+  }
+
+  @Test("a job that fails leaves the others alone, and says why")
+  func failingJob() throws {
+    let tool = try prepare()
+    #expect(try tool("sample", "--shape", "tiny", "--output", "bad").status == 0)
+    let cluster = try TestCluster(folder.path)
+    #expect(
+      try tool(
+        "submit", "--coordinator", cluster.address, "--sft", "bad/sft", "--aligned", "bad/aligned", "--alpha", "0.3",
+        "--shard-size", "64KiB", "--output", "never"
+      ).status == 0)
+    // The inputs shrink once the job is planned.
+    for side in ["sft", "aligned"] { #expect(truncate(folder("bad/\(side)/model.safetensors").string, 60_000) == 0) }
+    let workers = try (1...3).map { try cluster.worker("w\($0)", roots: ["/"]) }
+    #expect(try cluster.submit("out", "--wait").status == 0)
+    #expect(contents("out") == contents("expected"))
+    while true {
+      let jobs = try cluster.status()["jobs"] as? [[String: Any]] ?? []
+      guard let bad = jobs.first(where: { $0["job"] as? Int == 1 }) else { break }
+      if bad["state"] as? String == "failed" {
+        let problems = bad["problems"] as? [[String: Any]] ?? []
+        #expect(problems.contains { ($0["file"] as? String ?? "").contains("bad/") })
+        break
+      }
+      usleep(50_000)
+    }
+    #expect(!TemporaryFolder.exists(folder("never")))
+    withExtendedLifetime(workers) {}
+  }
+
+  @Test("a worker that starts before its coordinator, and one whose coordinator comes back, join")
+  func anyOrder() throws {
+    _ = try prepare()
+    var cluster: TestCluster? = try TestCluster(folder.path)
+    let address = cluster?.address ?? ""
+    let worker = try cluster?.worker("w", roots: ["/"])
+    #expect(worker?.waitFor("joined") != nil)
+    #expect(cluster?.coordinator.terminate() == 0)
+    cluster = nil
+    #expect(worker?.waitFor("is silent") != nil)
+    let again = try Daemon(
+      ["coordinator", "--listen", address, "--state", folder("state").string], in: folder.path)
+    #expect(again.waitFor("worker w joined") != nil)
+    #expect(again.text.contains("epoch 2"))
+    worker?.signal(SIGHUP)
+    worker?.signal(SIGUSR1)
+    #expect(worker?.waitFor("SIGUSR1") != nil)
+    #expect(worker?.terminate() == 0)
+  }
+
+  @Test("drain lets a worker end; cancel ends a job and leaves what it made")
+  func drainAndCancel() throws {
+    let tool = try prepare()
+    let cluster = try TestCluster(folder.path)
+    let worker = try cluster.worker("w", roots: ["/"], more: ["--limit-rate", "100KB"])
+    #expect(worker.waitFor("joined") != nil)
+    #expect(try cluster.submit("out").status == 0)
+    #expect(try tool("cancel", "1", "--coordinator", cluster.address).status == 0)
+    while true {
+      let jobs = try cluster.status()["jobs"] as? [[String: Any]] ?? []
+      if jobs.first?["state"] as? String == "cancelled" { break }
+    }
+    #expect(TemporaryFolder.exists(folder("out.partial")))
+    #expect(try tool("cancel", "1", "--coordinator", cluster.address).status == 66)
+    #expect(try tool("drain", "nobody", "--coordinator", cluster.address).status == 66)
+    #expect(try tool("drain", "w", "--coordinator", cluster.address).status == 0)
+    worker.process.waitUntilExit()
+    #expect(worker.process.terminationStatus == 0)
+  }
+
+  @Test("merge --listen lets workers join one job")
+  func mergeListens() throws {
+    let tool = try prepare()
+    let merge = try Daemon(
+      [
+        "merge", "--sft", "pair/sft", "--aligned", "pair/aligned", "--alpha", "0.3", "--shard-size", "64KiB", "--output",
+        "out", "--listen", "tcp://127.0.0.1:0", "--limit-rate", "20KB", "--threads", "1",
+      ], in: folder.path)
+    let line = merge.waitFor("listens at") ?? ""
+    let address = line.split(separator: " ").first { $0.hasPrefix("tcp://") }.map { String($0.dropLast()) } ?? ""
+    let helper = try Daemon(["worker", "--coordinator", address, "--name", "helper"], in: folder.path)
+    #expect(merge.waitFor("worker helper is ready") != nil)
+    merge.process.waitUntilExit()
+    #expect(merge.process.terminationStatus == 0, "\(merge.text)")
+    #expect(contents("out") == contents("expected"))
+    #expect(helper.terminate() == 0)
+    withExtendedLifetime(tool) {}
+  }
+
+  @Test("a second coordinator on one state folder is kept out, and told by whom")
+  func secondCoordinator() throws {
+    let cluster = try TestCluster(folder.path)
+    let second = try cluster.tool("coordinator", "--listen", "tcp://127.0.0.1:0", "--state", "state")
+    #expect(second.status == 73)
+    #expect(second.errors.contains("process \(cluster.coordinator.process.processIdentifier)"))
+  }
+
+  @Test("nobody there: exit 69, with what to do")
+  func unreachable() throws {
+    let tool = Tool(folder: folder.path)
+    let result = try tool("status", "--coordinator", "tcp://127.0.0.1:1", "--timeout", "1")
+    #expect(result.status == 69)
+    #expect(result.errors.contains("no coordinator answers at tcp://127.0.0.1:1"))
+  }
+}

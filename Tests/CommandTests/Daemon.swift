@@ -1,0 +1,97 @@
+import Foundation
+import SystemPackage
+
+/// A coordinator or worker as a process of its own, with its log.
+final class Daemon {
+  let process = Process()
+  private let log: FilePath
+
+  init(_ arguments: [String], in folder: FilePath, environment: [String: String] = [:]) throws {
+    log = folder.appending("\(arguments[0])-\(UUID().uuidString).log")
+    _ = FileManager.default.createFile(atPath: log.string, contents: nil)
+    process.executableURL = Tool.executable
+    process.arguments = arguments
+    process.currentDirectoryURL = URL(fileURLWithPath: folder.string)
+    process.environment = ProcessInfo.processInfo.environment.merging(environment) { $1 }
+    process.standardError = FileHandle(forWritingAtPath: log.string)
+    process.standardOutput = FileHandle.nullDevice
+    process.standardInput = FileHandle.nullDevice
+    try process.run()
+  }
+
+  deinit {
+    kill()
+  }
+
+  var text: String { (try? String(contentsOfFile: log.string, encoding: .utf8)) ?? "" }
+
+  /// Waits until the log has a line with `words`; the test's time limit ends a wait in vain.
+  func waitFor(_ words: String) -> String? {
+    while true {
+      if let line = text.split(separator: "\n").first(where: { $0.contains(words) }) { return String(line) }
+      if !process.isRunning { return nil }
+      usleep(10_000)
+    }
+  }
+
+  /// SIGKILL.
+  func kill() {
+    guard process.isRunning else { return }
+    Foundation.kill(process.processIdentifier, SIGKILL)
+    process.waitUntilExit()
+  }
+
+  /// SIGTERM.
+  ///
+  /// - Returns: the exit status.
+  func terminate() -> Int32 {
+    process.terminate()
+    process.waitUntilExit()
+    return process.terminationStatus
+  }
+
+  func signal(_ number: Int32) {
+    Foundation.kill(process.processIdentifier, number)
+  }
+}
+
+/// A coordinator on a port of its own.
+struct TestCluster {
+  let tool: Tool
+  let coordinator: Daemon
+  let address: String
+
+  init(_ folder: FilePath) throws {
+    tool = Tool(folder: folder)
+    coordinator = try Daemon(
+      ["coordinator", "--listen", "tcp://127.0.0.1:0", "--state", folder.appending("state").string], in: folder)
+    let line = coordinator.waitFor("listens at") ?? ""
+    address = line.split(separator: " ").first { $0.hasPrefix("tcp://") }.map { String($0.dropLast()) } ?? ""
+  }
+
+  func worker(
+    _ name: String, slots: Int = 1, roots: [String], more: [String] = [], environment: [String: String] = [:]
+  ) throws -> Daemon {
+    try Daemon(
+      ["worker", "--coordinator", address, "--name", name, "--slots", "\(slots)"] + roots.flatMap { ["--root", $0] } + more,
+      in: tool.folder, environment: environment)
+  }
+
+  func submit(_ output: String, _ more: String...) throws -> Tool.Result {
+    try tool.run(
+      [
+        "submit", "--coordinator", address, "--sft", "pair/sft", "--aligned", "pair/aligned", "--alpha", "0.3",
+        "--shard-size", "64KiB", "--output", output,
+      ] + more)
+  }
+
+  func status() throws -> [String: Any] {
+    try tool("status", "--coordinator", address, "--json").objects.first ?? [:]
+  }
+
+  /// Of workers by name, what `status --json` says.
+  func workers() throws -> [String: [String: Any]] {
+    let list = try status()["workers"] as? [[String: Any]] ?? []
+    return Dictionary(list.map { ($0["name"] as? String ?? "", $0) }) { $1 }
+  }
+}
