@@ -6,6 +6,7 @@ import Scheduling
 import Synchronization
 import Threads
 import Wire
+import Worker
 import ZeroMQ
 
 /// The coordinator's side of the data socket: reads slices for workers, takes in what they computed. Runs on the loop;
@@ -69,6 +70,7 @@ actor DataServer {
   nonisolated let loop: EventLoop
   nonisolated var unownedExecutor: UnownedSerialExecutor { loop.asUnownedSerialExecutor() }
   private let threads: ThreadPool
+  private let pool = SliceMemoryPool(limit: 64)
   private var inflows: [Attempt: Inflow] = [:]
   private var outflows: [[UInt8]: Outflow] = [:]
   /// Writes under way, by job: publishing waits for them.
@@ -115,16 +117,25 @@ actor DataServer {
       return refuse(fetch.tag, route, "there is no such file")
     }
     outflows[route]!.reading += 1
-    threads.submit { [loop] in
+    threads.submit { [loop, pool] in
       let result: Result<Frame, Failure>
       do throws(Failure) {
-        result = .success(
-          try Frame(count: fetch.count) { (memory) throws(Failure) in try file.read(into: memory, at: fetch.offset) })
+        result = .success(try Self.read(fetch.offset..<fetch.offset + fetch.count, of: file, pool))
       } catch {
         result = .failure(error)
       }
       loop.perform { self.assumeIsolated { $0.didRead(fetch.tag, route, result, merge) } }
     }
+  }
+
+  /// Not mapped: libzmq ends the process when a page of what it sends is gone.
+  private static func read(_ range: Range<Int>, of file: File, _ pool: SliceMemoryPool) throws(Failure) -> Frame {
+    guard let memory = pool.take(range.count) else {
+      return try Frame(count: range.count) { (bytes) throws(Failure) in try file.read(into: bytes, at: range.lowerBound) }
+    }
+    let bytes = UnsafeMutableRawBufferPointer(rebasing: memory.bytes[..<range.count])
+    try file.read(into: bytes, at: range.lowerBound)
+    return Frame(borrowing: UnsafeRawBufferPointer(bytes)) { withExtendedLifetime(memory) {} }
   }
 
   private func didRead(

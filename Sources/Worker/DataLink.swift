@@ -8,15 +8,13 @@ import ZeroMQ
 final class DataLink {
   /// Where the bytes of a fetch go.
   enum Target {
-    case staged(WorkerTask, StagedShard)
+    case staged(WorkerTask, StagedShard, piece: Int, index: Int)
     case description(JobID)
   }
 
   private struct Request {
     let target: Target
     let fetch: DataMessage.Fetch
-    /// In the memory of the target.
-    let offset: Int
   }
 
   /// A shard's output on its way.
@@ -49,14 +47,14 @@ final class DataLink {
 
   /// Chunks asked for at a time, and the bytes of one.
   private static let fetchLimit = 16
-  private static let chunk = 1 << 20
+  private static let chunk = StagedShard.chunkSize
   /// Of silence while something is unanswered, after which it is said again: a lost connection loses messages.
   private static let patience = 15_000
 
   /// What has come of the messages of one wake-up.
   enum Outcome {
     case staged(WorkerTask)
-    case described(JobID, UnsafeRawBufferPointer, offset: Int)
+    case described(JobID, Frame, offset: Int)
     /// All of the output is stored.
     case delivered(WorkerTask)
     case failed(WorkerTask, WorkerMessage.Failed.Cause, WorkerMessage.Failed.Input?, Problem)
@@ -82,7 +80,7 @@ final class DataLink {
           target: .description(job),
           fetch: .init(
             session: session, tag: tag(), job: job, source: .description, file: 0, offset: start,
-            count: min(Self.chunk, bytes - start)), offset: start))
+            count: min(Self.chunk, bytes - start))))
     }
     pump()
   }
@@ -90,12 +88,12 @@ final class DataLink {
   /// Fetches all pieces of a shard, behind what was asked for before.
   func stage(_ task: WorkerTask, _ staged: StagedShard) {
     var count = 0
-    for piece in staged.pieces {
-      for start in stride(from: 0, to: piece.range.count, by: Self.chunk) {
+    for (number, piece) in staged.pieces.enumerated() {
+      for (index, start) in stride(from: 0, to: piece.range.count, by: Self.chunk).enumerated() {
         let fetch = DataMessage.Fetch(
           session: session, tag: tag(), job: task.key.job, source: piece.side == .aligned ? .aligned : .sft,
           file: piece.file, offset: piece.range.lowerBound + start, count: min(Self.chunk, piece.range.count - start))
-        ask(.init(target: .staged(task, staged), fetch: fetch, offset: piece.offset + start))
+        ask(.init(target: .staged(task, staged, piece: number, index: index), fetch: fetch))
         count += 1
       }
     }
@@ -120,7 +118,7 @@ final class DataLink {
     deliveries.removeAll { $0.task === task }
     // What is under way is answered, and the answer ignored.
     waiting.removeAll { request in
-      if case .staged(let other, _) = request.target { return other === task }
+      if case .staged(let other, _, _, _) = request.target { return other === task }
       return false
     }
   }
@@ -216,12 +214,10 @@ final class DataLink {
   private func received(_ frame: Frame, for request: Request) -> Outcome? {
     switch request.target {
     case .description(let job):
-      return frame.withBytes { .described(job, $0, offset: request.offset) }
-    case .staged(let task, let staged):
+      return .described(job, frame, offset: request.fetch.offset)
+    case .staged(let task, let staged, let piece, let index):
       guard let left = missing[task.id] else { return nil }
-      frame.withBytes { bytes in
-        staged.destination(request.offset..<request.offset + bytes.count).copyMemory(from: bytes)
-      }
+      staged.set(frame, piece: piece, index: index)
       task.add(frame.count)
       missing[task.id] = left > 1 ? left - 1 : nil
       return left == 1 ? .staged(task) : nil
@@ -232,7 +228,7 @@ final class DataLink {
     if let request = fetching.removeValue(forKey: tag) {
       switch request.target {
       case .description(let job): return .descriptionRefused(job, problem)
-      case .staged(let task, _):
+      case .staged(let task, _, _, _):
         guard missing[task.id] != nil else { return nil }
         let side: Side = request.fetch.source == .aligned ? .aligned : .sft
         forget(task)

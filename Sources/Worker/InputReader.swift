@@ -22,13 +22,14 @@ struct InputReader: ~Copyable {
   init(_ inputs: InputFiles, _ side: Side, sliceLimit: Int) {
     self.inputs = inputs
     self.side = side
-    buffer = Memory(count: inputs.method == .pread ? sliceLimit : 1)
+    let needsBuffer = inputs.method == .pread || inputs.opened.contains { $0 == nil }
+    buffer = Memory(count: needsBuffer ? sliceLimit : 1)
   }
 
   /// The bytes of a slice; valid until the next call.
   mutating func bytes(of source: Segment.Source) throws(Failure) -> UnsafeRawBufferPointer {
     guard let file = inputs.opened[source.file] else {
-      guard let bytes = staged?.bytes(side, source) else { preconditionFailure("streamed slices are staged first") }
+      guard let bytes = staged?.bytes(side, source, scratch: buffer.bytes) else { preconditionFailure("streamed slices are staged first") }
       return bytes
     }
     switch inputs.method {

@@ -55,19 +55,19 @@ public struct ShardExecutor: ~Copyable {
     while offset < shard.range.upperBound {
       guard mayContinue() else { return nil }
       let end = min(offset + output.bytes.count, shard.range.upperBound)
+      let target = sink.memory(for: offset..<end) ?? UnsafeMutableRawBufferPointer(rebasing: output.bytes[..<(end - offset)])
       var filled = offset
       if offset < header.count {
         filled = min(header.count, end)
-        output.bytes.copyBytes(from: header[offset..<filled])
+        target.copyBytes(from: header[offset..<filled])
       }
       while filled < end {
         let part = cursor.next(upTo: end)
-        let target = UnsafeMutableRawBufferPointer(
-          rebasing: output.bytes[part.output.lowerBound - offset..<part.output.upperBound - offset])
-        try fill(target, with: part, &cursor)
+        let place = part.output.lowerBound - offset..<part.output.upperBound - offset
+        try fill(UnsafeMutableRawBufferPointer(rebasing: target[place]), with: part, &cursor)
         filled = part.output.upperBound
       }
-      let block = UnsafeRawBufferPointer(rebasing: output.bytes[..<(end - offset)])
+      let block = UnsafeRawBufferPointer(target)
       digest.update(block)
       try sink.write(block, at: offset)
       didFinishBlock(block.count)

@@ -4,8 +4,8 @@ import Synchronization
 /// Memory for the slices of a shard, given back to its pool with the last reference.
 ///
 /// Sound to send: one holder writes at a time - the loop that receives, or the slot that computes - and hands it on.
-final class SliceMemory: @unchecked Sendable {
-  let bytes: UnsafeMutableRawBufferPointer
+package final class SliceMemory: @unchecked Sendable {
+  package let bytes: UnsafeMutableRawBufferPointer
   private let pool: SliceMemoryPool
 
   fileprivate init(_ bytes: UnsafeMutableRawBufferPointer, pool: SliceMemoryPool) {
@@ -19,7 +19,7 @@ final class SliceMemory: @unchecked Sendable {
 }
 
 /// Keeps memory that was used before: new pages would have to be cleared each time.
-final class SliceMemoryPool: Sendable {
+package final class SliceMemoryPool: Sendable {
   // Pointers to mappings that nobody else has.
   private struct Kept: @unchecked Sendable {
     var mappings: [UnsafeMutableRawBufferPointer] = []
@@ -29,7 +29,7 @@ final class SliceMemoryPool: Sendable {
   private let limit: Int
 
   /// - Parameter limit: mappings that are kept for later.
-  init(limit: Int) {
+  package init(limit: Int) {
     self.limit = limit
   }
 
@@ -38,15 +38,17 @@ final class SliceMemoryPool: Sendable {
   }
 
   /// nil where the system has no memory left.
-  func take(_ count: Int) -> SliceMemory? {
-    let size = (max(count, 1) + (2 << 20) - 1) / (2 << 20) * (2 << 20)
+  package func take(_ count: Int) -> SliceMemory? {
+    // Whole huge pages for what is large.
+    let granule = count >= 2 << 20 ? 2 << 20 : 64 << 10
+    let size = (max(count, 1) + granule - 1) / granule * granule
     let old = kept.withLock { kept in
       kept.mappings.firstIndex { $0.count == size }.map { kept.mappings.remove(at: $0) }
     }
     if let old { return SliceMemory(old, pool: self) }
     guard let address = mmap(nil, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0), address != MAP_FAILED
     else { return nil }
-    madvise(address, size, 14 /* MADV_HUGEPAGE */)
+    if granule == 2 << 20 { madvise(address, size, 14 /* MADV_HUGEPAGE */) }
     return SliceMemory(UnsafeMutableRawBufferPointer(start: address, count: size), pool: self)
   }
 
@@ -59,7 +61,7 @@ final class SliceMemoryPool: Sendable {
   }
 
   /// Forgets what is kept.
-  func clear() {
+  package func clear() {
     kept.withLock { kept in
       for mapping in kept.mappings { munmap(mapping.baseAddress, mapping.count) }
       kept.mappings = []

@@ -20,8 +20,7 @@ extension WorkerService {
       (side == .aligned ? files.aligned : files.sft).opened[file] == nil
     }
     guard !pieces.isEmpty else { return tell(.staged(id)) }
-    guard let memory = memory.take(StagedShard.size(of: pieces)) else { return fail(task, outOfMemory) }
-    let staged = StagedShard(pieces: pieces, memory: memory)
+    let staged = StagedShard(pieces: pieces)
     self.staged[id] = staged
     data?.stage(task, staged)
   }
@@ -74,7 +73,7 @@ extension WorkerService {
     do throws(Failure) {
       let result: ShardResult?
       if let output {
-        let sink = StreamSink(memory: output, start: task.shard.range.lowerBound) { [self] bytes in
+        let sink = StreamSink(output: output, start: task.shard.range.lowerBound) { [self] bytes in
           // A chunk at a time is told.
           guard bytes % (1 << 20) == 0 || bytes == task.shard.range.count else { return }
           loop.perform { self.assumeIsolated { $0.data?.outputGrew(task, to: bytes) } }
@@ -151,7 +150,7 @@ extension WorkerService {
       guard !wasCut, let data, let outcome = data.receive(parts, at: Self.now) else { continue }
       switch outcome {
       case .staged(let task): tell(.staged(task.id))
-      case .described(let job, let bytes, let offset): withExtendedLifetime(parts) { described(job, bytes, at: offset) }
+      case .described(let job, let frame, let offset): described(job, frame, at: offset)
       case .delivered(let task):
         guard let (result, milliseconds) = results[task.id] else { continue }
         finish(task, result, milliseconds)

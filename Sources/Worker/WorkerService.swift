@@ -258,12 +258,10 @@ public actor WorkerService {
     data?.fetchDescription(of: offer.job, bytes: offer.descriptionBytes)
   }
 
-  func described(_ job: JobID, _ bytes: UnsafeRawBufferPointer, at offset: Int) {
-    guard offers[job] != nil, offset + bytes.count <= offers[job]!.description.count else { return }
-    offers[job]!.description.withUnsafeMutableBytes { description in
-      UnsafeMutableRawBufferPointer(rebasing: description[offset..<offset + bytes.count]).copyMemory(from: bytes)
-    }
-    offers[job]!.missing -= bytes.count
+  func described(_ job: JobID, _ frame: Frame, at offset: Int) {
+    guard offers[job] != nil, offset + frame.count <= offers[job]!.description.count else { return }
+    offers[job]!.description.replaceSubrange(offset..<offset + frame.count, with: frame.bytes)
+    offers[job]!.missing -= frame.count
     guard offers[job]!.missing == 0, let complete = offers.removeValue(forKey: job) else { return }
     helpers.submit { [self] in
       do throws(Failure) {
