@@ -93,7 +93,8 @@ public struct Scheduler: Sendable {
     var pending: PendingShards
     var retries: [Retry] = []
     var status: [ShardStatus]
-    var attempts: [UInt16]
+    /// Wide enough for a worker that gives back whatever it gets.
+    var attempts: [UInt32]
     var digests: [Digest128]
     /// Leases of a shard that has any: rarely more than one.
     var live: [Int: [Attempt]] = [:]
