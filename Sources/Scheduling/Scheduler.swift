@@ -181,6 +181,13 @@ public struct Scheduler: Sendable {
     configuration.dataPort = dataPort
   }
 
+  /// Reads or changes a job where it is: to copy one out costs more than most of what is done with it.
+  @discardableResult
+  mutating func withJob<Value>(_ id: JobID, _ body: (inout Job) -> Value) -> Value? {
+    guard let index = jobs.index(forKey: id) else { return nil }
+    return body(&jobs.values[index])
+  }
+
   mutating func discard(_ reason: String) {
     discarded[reason, default: 0] += 1
   }
