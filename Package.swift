@@ -67,6 +67,10 @@ let package = Package(
     .systemLibrary(name: "CZeroMQ", providers: [.apt(["libzmq3-dev"])]),
     .target(name: "CXXHash", cSettings: [.unsafeFlags(["-O3"])]),
 
+    .executableTarget(
+      name: "scheduler-bench", dependencies: ["Scheduling", "Wire", "Planning", "Digests"],
+      path: "Scripts/bench/scheduler", swiftSettings: strict),
+
     .target(
       name: "Simulation", dependencies: ["Scheduling", "Wire", "Planning", "Digests", "Diagnostics"],
       path: "Tests/Simulation", swiftSettings: strict + [.unsafeFlags(["-O"])]),

@@ -26,13 +26,15 @@ extension Scheduler {
 
   /// The next shard of a job for a worker, taken out of those that wait.
   private mutating func pick(for id: SessionID, of job: JobID) -> Int? {
-    guard jobs[job]?.isStopping == false, let access = sessions[id]?.jobs[job] else { return nil }
+    guard withJob(job, { $0.isStopping }) == false, let access = sessions[id]?.jobs[job] else { return nil }
     if let retry = retry(for: id, of: job, access) { return retry }
     guard let shard = next(of: job, access) else { return nil }
-    jobs[job]?.pending.remove(shard)
-    // It walks on from here.
-    jobs[job]?.pending.addWalker(at: access.cursor, -1)
-    jobs[job]?.pending.addWalker(at: shard + 1, 1)
+    withJob(job) { job in
+      job.pending.remove(shard)
+      // It walks on from here.
+      job.pending.addWalker(at: access.cursor, -1)
+      job.pending.addWalker(at: shard + 1, 1)
+    }
     sessions[id]?.jobs[job]?.cursor = shard + 1
     return shard
   }
@@ -63,7 +65,9 @@ extension Scheduler {
 
   /// A failed shard whose time has come: for a worker that it has not failed on, if there is one.
   private mutating func retry(for id: SessionID, of job: JobID, _ access: JobAccess) -> Int? {
-    guard let state = jobs[job], !state.retries.isEmpty, let name = sessions[id]?.hello.name else { return nil }
+    guard withJob(job, { $0.retries.isEmpty }) == false, let state = jobs[job], let name = sessions[id]?.hello.name else {
+      return nil
+    }
     let index = state.retries.firstIndex { retry in
       guard retry.notBefore <= now, access.classes[state.pending.stretch(of: retry.shard)] != JobAccess.barred else {
         return false
@@ -87,11 +91,14 @@ extension Scheduler {
 
   @discardableResult
   mutating func grant(_ shard: Int, of job: JobID, to id: SessionID, seq: Int) -> Attempt {
-    jobs[job]!.attempts[shard] += 1
-    let key = Attempt(job: job, shard: shard, attempt: Int(jobs[job]!.attempts[shard]))
-    if key.attempt > 1 { jobs[job]!.retryCount += 1 }
-    jobs[job]!.status[shard] = .leased
-    jobs[job]!.live[shard, default: []].append(key)
+    let key = withJob(job) { job in
+      job.attempts[shard] += 1
+      let key = Attempt(job: job.id, shard: shard, attempt: Int(job.attempts[shard]))
+      if key.attempt > 1 { job.retryCount += 1 }
+      job.status[shard] = .leased
+      job.live[shard, default: []].append(key)
+      return key
+    }!
     sessions[id]!.leases.append(key)
     leases[key] = Lease(key: key, session: id, seq: seq, grantedAt: now, progressAt: now)
     story.add(now, job, shard, "attempt \(key.attempt) granted to \(sessions[id]!.hello.name)")
@@ -116,23 +123,24 @@ extension Scheduler {
     if let index = sessions[lease.session]?.leases.firstIndex(of: key) {
       sessions[lease.session]?.leases.remove(at: index)
     }
-    guard var job = jobs.removeValue(forKey: key.job) else { return }
-    defer { jobs[key.job] = job }
-    job.live[key.shard]?.removeAll { $0 == key }
-    if job.live[key.shard]?.isEmpty == true { job.live[key.shard] = nil }
-    if case .done = fate {
-      job.status[key.shard] = .done
-      return
+    let isFree = withJob(key.job) { [now] job in
+      job.live[key.shard]?.removeAll { $0 == key }
+      if job.live[key.shard]?.isEmpty == true { job.live[key.shard] = nil }
+      if case .done = fate {
+        job.status[key.shard] = .done
+        return false
+      }
+      guard job.status[key.shard] == .leased, job.live[key.shard] == nil, !job.isStopping else { return false }
+      switch fate {
+      case .retry(let delay):
+        job.status[key.shard] = .retrying
+        job.retries.append(Retry(shard: key.shard, notBefore: now.adding(milliseconds: delay)))
+      case .pending, .done:
+        job.status[key.shard] = .pending
+        job.pending.insert(key.shard)
+      }
+      return true
     }
-    guard job.status[key.shard] == .leased, job.live[key.shard] == nil, !job.isStopping else { return }
-    switch fate {
-    case .retry(let delay):
-      job.status[key.shard] = .retrying
-      job.retries.append(Retry(shard: key.shard, notBefore: now.adding(milliseconds: delay)))
-    case .pending, .done:
-      job.status[key.shard] = .pending
-      job.pending.insert(key.shard)
-    }
-    hasNewWork = true
+    if isFree == true { hasNewWork = true }
   }
 }

@@ -62,7 +62,7 @@ extension Scheduler {
   /// Lets go of jobs that are over: all shards done and read back where need be, and no lease left.
   mutating func finishJobs() {
     for id in order {
-      guard let job = jobs[id], job.live.isEmpty else { continue }
+      guard withJob(id, { $0.live.isEmpty }) == true, let job = jobs[id] else { continue }
       if job.isStopping {
         commands.append(.jobStopped(id))
         forget(id)

@@ -5,7 +5,7 @@ import Wire
 extension Scheduler {
   mutating func finished(_ finished: WorkerMessage.Finished, by id: SessionID) {
     let key = finished.key
-    guard jobs[key.job]?.isStopping == false, let status = jobs[key.job]?.status(of: key.shard) else {
+    guard withJob(key.job, { $0.isStopping }) == false, let status = status(of: key) else {
       discard("unknown-job")
       send(.revoke(.init([key])), to: id)
       return
@@ -33,15 +33,20 @@ extension Scheduler {
       return
     }
     // One result at a time is made safe; the worker says this one again.
-    if jobs[key.job]?.live[key.shard]?.contains(where: { leases[$0]?.phase == .committing }) == true { return }
+    let live = withJob(key.job) { $0.live[key.shard] } ?? nil
+    if live?.contains(where: { leases[$0]?.phase == .committing }) == true { return }
     leases[key]?.phase = .committing
     leases[key]?.digest = finished.digest
     story.add(now, key.job, key.shard, "attempt \(key.attempt) finished by \(sessions[id]?.hello.name ?? "?")")
     commands.append(.commit(finished, from: id))
   }
 
+  private mutating func status(of key: Attempt) -> ShardStatus? {
+    withJob(key.job) { $0.status(of: key.shard) } ?? nil
+  }
+
   mutating func committed(_ key: Attempt) {
-    guard let lease = leases[key], lease.phase == .committing, let status = jobs[key.job]?.status(of: key.shard) else {
+    guard let lease = leases[key], lease.phase == .committing, let status = status(of: key) else {
       return discard("commit-of-nothing")
     }
     let name = sessions[lease.session]?.hello.name
@@ -59,17 +64,20 @@ extension Scheduler {
           "shard \(key.shard) was committed while \(status): \(story.of(key.job, key.shard))",
           remedy: "this is a fault of expomerge: please report it"))
     }
-    jobs[key.job]!.status[key.shard] = .done
-    jobs[key.job]!.digests[key.shard] = lease.digest
-    jobs[key.job]!.doneCount += 1
-    jobs[key.job]!.spaceFailures = 0
-    jobs[key.job]!.failures[key.shard] = nil
-    // Only where somebody may ask for it: a million names would be a lot.
-    if let name, jobs[key.job]!.contested.contains(key.shard) || jobs[key.job]!.live[key.shard]!.count > 1 {
-      jobs[key.job]!.winners[key.shard] = name
+    let duration = now.milliseconds(since: lease.grantedAt)
+    withJob(key.job) { job in
+      job.status[key.shard] = .done
+      job.digests[key.shard] = lease.digest
+      job.doneCount += 1
+      job.spaceFailures = 0
+      job.failures[key.shard] = nil
+      // Only where somebody may ask for it: a million names would be a lot.
+      if let name, job.contested.contains(key.shard) || job.live[key.shard, default: []].count > 1 {
+        job.winners[key.shard] = name
+      }
+      job.turnaround.sum += duration
+      job.turnaround.count += 1
     }
-    jobs[key.job]!.turnaround.sum += now.milliseconds(since: lease.grantedAt)
-    jobs[key.job]!.turnaround.count += 1
     if sessions[lease.session] != nil {
       sessions[lease.session]!.shardsDone += 1
       sessions[lease.session]!.failuresInRow = 0
@@ -77,7 +85,7 @@ extension Scheduler {
       send(.acknowledge(.init([key])), to: lease.session)
     }
     end(key, then: .done)
-    for other in jobs[key.job]?.live[key.shard] ?? [] { revoke(other) }
+    for other in withJob(key.job, { $0.live[key.shard] ?? [] }) ?? [] { revoke(other) }
     fill(lease.session)
   }
 

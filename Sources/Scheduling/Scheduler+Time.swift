@@ -43,13 +43,16 @@ extension Scheduler {
   private func slowest(for id: SessionID) -> Lease? {
     var found: Lease?
     for jobID in order {
-      guard let job = jobs[jobID], !job.isStopping, let access = sessions[id]?.jobs[jobID] else { continue }
+      guard let job = jobs[jobID], !job.isStopping, let session = sessions[id], let access = session.jobs[jobID] else {
+        continue
+      }
       let usual = job.turnaround.count > 0 ? job.turnaround.sum / job.turnaround.count : 0
       let age = max(configuration.speculationMilliseconds, 2 * usual)
       for (shard, keys) in job.live where keys.count == 1 && !job.speculated.contains(shard) {
         guard let lease = leases[keys[0]], lease.session != id, lease.phase == .granted,
           now.milliseconds(since: lease.grantedAt) >= age || isStalled(lease),
-          access.classes[job.pending.stretch(of: shard)] != JobAccess.barred
+          access.classes[job.pending.stretch(of: shard)] != JobAccess.barred,
+          !(job.failures[shard]?.names.contains(session.hello.name) ?? false)
         else { continue }
         if let other = found, (other.grantedAt, other.key.shard) <= (lease.grantedAt, shard) { continue }
         found = lease

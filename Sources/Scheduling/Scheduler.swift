@@ -93,7 +93,8 @@ public struct Scheduler: Sendable {
     var pending: PendingShards
     var retries: [Retry] = []
     var status: [ShardStatus]
-    var attempts: [UInt16]
+    /// Wide enough for a worker that gives back whatever it gets.
+    var attempts: [UInt32]
     var digests: [Digest128]
     /// Leases of a shard that has any: rarely more than one.
     var live: [Int: [Attempt]] = [:]
@@ -178,6 +179,13 @@ public struct Scheduler: Sendable {
   /// The port that later welcomes name.
   public mutating func announce(dataPort: Int) {
     configuration.dataPort = dataPort
+  }
+
+  /// Reads or changes a job where it is: to copy one out costs more than most of what is done with it.
+  @discardableResult
+  mutating func withJob<Value>(_ id: JobID, _ body: (inout Job) -> Value) -> Value? {
+    guard let index = jobs.index(forKey: id) else { return nil }
+    return body(&jobs.values[index])
   }
 
   mutating func discard(_ reason: String) {

@@ -146,7 +146,10 @@ public struct WorkerSession: Sendable {
       case .prepared(let prepared): answer(prepared)
       case .staged(let id): update(id) { if $0.phase == .staging { $0.phase = .ready } }
       case .progress(let id, let bytes): update(id) { $0.progress = max($0.progress, bytes) }
-      case .computed(let id): update(id) { if $0.phase == .computing { $0.phase = .delivering } }
+      case .computed(let id):
+        // It may have been abandoned while this was on its way.
+        leaving.remove(id)
+        update(id) { if $0.phase == .computing { $0.phase = .delivering } }
       case .finished(let id, let digest, let milliseconds, let segments):
         report(id) { .finished(.init($0, digest: digest, milliseconds: milliseconds, segments: segments)) }
       case .failed(let id, let cause, let input, let problem):
@@ -314,6 +317,7 @@ public struct WorkerSession: Sendable {
   }
 
   private mutating func report(_ id: TaskID, _ message: (Attempt) -> WorkerMessage) {
+    leaving.remove(id)
     guard let index = tasks.firstIndex(where: { $0.id == id }), tasks[index].phase != .reported else { return }
     tasks[index].phase = .reported
     tasks[index].report = message(tasks[index].key)

@@ -47,3 +47,17 @@ extension CoordinatorMessage {
     }
   }
 }
+
+extension ClientRequest {
+  func check() throws(WireError) {
+    switch self {
+    case .submit(let submission):
+      for path in [submission.aligned, submission.sft, submission.output] {
+        try require(path.utf8.count <= Limits.pathBytes && !path.utf8.contains(0), "a path")
+      }
+    case .drainWorker(let drain):
+      try require(drain.worker.utf8.count <= Limits.nameBytes, "the length of a name")
+    case .status, .cancel: break
+    }
+  }
+}

@@ -100,6 +100,7 @@ extension Inbound: TypedMessage {
     case "drain-worker": request = .drainWorker(try .init(from: decoder))
     default: return nil
     }
+    try request.check()
     let container = try decoder.container(keyedBy: Codec.Key.self)
     self = .client(request, request: try container.decode(Int.self, forKey: .init("request")))
   }
