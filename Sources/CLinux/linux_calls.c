@@ -2,6 +2,7 @@
 #include "linux_calls.h"
 
 #include <fcntl.h>
+#include <malloc.h>
 #include <sched.h>
 #include <stdio.h>
 #include <string.h>
@@ -65,4 +66,9 @@ int linux_eventfd(void) {
 
 void linux_name_thread(const char *name) {
   pthread_setname_np(pthread_self(), name);
+}
+
+void linux_keep_freed_memory(void) {
+  mallopt(M_MMAP_THRESHOLD, 32 << 20);
+  mallopt(M_TRIM_THRESHOLD, 256 << 20);
 }

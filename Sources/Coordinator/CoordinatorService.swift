@@ -48,8 +48,9 @@ public actor CoordinatorService {
   nonisolated let logger: Logger
   /// Prepares and finishes jobs.
   nonisolated let jobThreads = ThreadPool(count: 4)
-  /// Reads and writes slices.
-  nonisolated let dataThreads = ThreadPool(count: min(4, max(2, ThreadTeam.availableCPUs)))
+  nonisolated let readThreads = ThreadPool(count: min(4, max(2, ThreadTeam.availableCPUs)))
+  /// Few: writers of one file wait for each other.
+  nonisolated let writeThreads = ThreadPool(count: min(4, max(1, ThreadTeam.availableCPUs / 2)))
   private nonisolated let nextJob = Atomic(1)
   nonisolated let startedAt: Instant
 
@@ -155,7 +156,8 @@ public actor CoordinatorService {
     watches = []
     (control, data) = (nil, nil)
     jobThreads.stop()
-    dataThreads.stop()
+    readThreads.stop()
+    writeThreads.stop()
   }
 
   /// Grants nothing more, lets running shards and publishing end within the grace time, and closes.
@@ -258,7 +260,7 @@ public actor CoordinatorService {
   // MARK: data
 
   private func makeDataServer() -> DataServer {
-    DataServer(loop: loop, threads: dataThreads) { [weak self] route, message, frame in
+    DataServer(loop: loop, readThreads: readThreads, writeThreads: writeThreads) { [weak self] route, message, frame in
       self?.assumeIsolated { service in
         let parts = [Frame(route), Frame(message.encoded())] + (frame.map { [$0] } ?? [])
         _ = try? service.data?.send(parts)

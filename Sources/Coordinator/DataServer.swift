@@ -69,7 +69,8 @@ actor DataServer {
 
   nonisolated let loop: EventLoop
   nonisolated var unownedExecutor: UnownedSerialExecutor { loop.asUnownedSerialExecutor() }
-  private let threads: ThreadPool
+  private let readThreads: ThreadPool
+  private let writeThreads: ThreadPool
   private let pool = SliceMemoryPool(limit: 64)
   private var inflows: [Attempt: Inflow] = [:]
   private var outflows: [[UInt8]: Outflow] = [:]
@@ -87,11 +88,12 @@ actor DataServer {
   ///   - send: called on the loop.
   ///   - didBecomeQuiet: called on the loop when no write of a job is under way any more.
   init(
-    loop: EventLoop, threads: ThreadPool, send: @escaping @Sendable ([UInt8], DataMessage, Frame?) -> Void,
+    loop: EventLoop, readThreads: ThreadPool, writeThreads: ThreadPool, send: @escaping @Sendable ([UInt8], DataMessage, Frame?) -> Void,
     didBecomeQuiet: @escaping @Sendable (JobID) -> Void
   ) {
     self.loop = loop
-    self.threads = threads
+    self.readThreads = readThreads
+    self.writeThreads = writeThreads
     self.send = send
     self.didBecomeQuiet = didBecomeQuiet
   }
@@ -117,7 +119,7 @@ actor DataServer {
       return refuse(fetch.tag, route, "there is no such file")
     }
     outflows[route]!.reading += 1
-    threads.submit { [loop, pool] in
+    readThreads.submit { [loop, pool] in
       let result: Result<Frame, Failure>
       do throws(Failure) {
         result = .success(try Self.read(fetch.offset..<fetch.offset + fetch.count, of: file, pool))
@@ -191,7 +193,7 @@ actor DataServer {
     let stream = inflow.stream
     inflows[key] = inflow
     writes[key.job, default: 0] += 1
-    threads.submit { [loop] in
+    writeThreads.submit { [loop] in
       var problem: Problem?
       do throws(Failure) {
         try chunk.frame.withBytes { bytes throws(Failure) in try stream.write(bytes, at: chunk.offset) }

@@ -103,9 +103,9 @@ struct PendingShards: Sendable {
 
   /// Where a worker that comes to a stretch should begin: at its start, or, with others at work there, in the middle of
   /// the largest interval.
-  func beginning(in stretch: Int) -> Int? {
+  func beginning(in stretch: Int, others: Int) -> Int? {
     let candidate = stretches[stretch]
-    guard candidate.walkers > 0 else { return candidate.free.first?.lowerBound }
+    guard others > 0 else { return candidate.free.first?.lowerBound }
     guard let largest = candidate.free.max(by: { $0.count < $1.count }) else { return nil }
     return largest.lowerBound + largest.count / 2
   }

@@ -60,7 +60,9 @@ extension Scheduler {
       }
       if pending.stretches[stretch].walkers == 0 { break }
     }
-    return best.flatMap { pending.beginning(in: $0) }
+    // The worker itself is none of the others that are at work there.
+    let own = access.cursor.map { pending.stretch(of: $0) }
+    return best.flatMap { pending.beginning(in: $0, others: pending.stretches[$0].walkers - (own == $0 ? 1 : 0)) }
   }
 
   /// A failed shard whose time has come: for a worker that it has not failed on, if there is one.
@@ -79,11 +81,13 @@ extension Scheduler {
   }
 
   /// Whether a worker of another name could take a shard.
-  func hasOther(than names: Set<String>, for shard: Int, of job: Job) -> Bool {
+  ///
+  /// - Parameter evenSetAside: counts those that get no work for a while.
+  func hasOther(than names: Set<String>, for shard: Int, of job: Job, evenSetAside: Bool = false) -> Bool {
     let stretch = job.pending.stretch(of: shard)
     return joined.contains { id in
-      guard let session = sessions[id], !names.contains(session.hello.name), session.mayWork(at: now),
-        let access = session.jobs[job.id]
+      guard let session = sessions[id], !names.contains(session.hello.name),
+        session.mayWork(at: now) || evenSetAside && !session.isDraining, let access = session.jobs[job.id]
       else { return false }
       return access.classes[stretch] != JobAccess.barred
     }

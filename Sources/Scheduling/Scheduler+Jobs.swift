@@ -48,15 +48,27 @@ extension Scheduler {
 
   mutating func verified(_ id: JobID, _ shard: Int, _ matches: Bool) {
     guard jobs[id]?.verifying.remove(shard) != nil else { return }
-    jobs[id]?.contested.remove(shard)
-    guard !matches else { return }
+    // What differed once is read back again when it has been redone.
+    guard !matches else {
+      jobs[id]?.contested.remove(shard)
+      return
+    }
     let name = jobs[id]?.winners[shard] ?? "a worker"
     note(.readBackDiffers(id, shard: shard, name: name))
     story.add(now, id, shard, "read back and found to differ from what \(name) reported")
-    jobs[id]?.status[shard] = .pending
-    jobs[id]?.doneCount -= 1
-    jobs[id]?.pending.insert(shard)
-    hasNewWork = true
+    withJob(id) { [now, configuration] job in
+      job.status[shard] = .retrying
+      job.doneCount -= 1
+      job.retries.append(Retry(shard: shard, notBefore: now.adding(milliseconds: configuration.backoffMilliseconds)))
+      job.failures[shard, default: Failures()].names.insert(name)
+      job.failures[shard]?.count += 1
+    }
+    for session in joined where sessions[session]?.hello.name == name { blame(session) }
+    guard let job = jobs[id], let failures = job.failures[shard], isHopeless(failures, shard, job) else { return }
+    stop(
+      id,
+      because: Self.hopeless(
+        shard, failures, Problem(.readBackDiffers, "the file does not hold what was reported", remedy: "check its disk")))
   }
 
   /// Lets go of jobs that are over: all shards done and read back where need be, and no lease left.

@@ -70,7 +70,11 @@ extension Scheduler {
       job.digests[key.shard] = lease.digest
       job.doneCount += 1
       job.spaceFailures = 0
-      job.failures[key.shard] = nil
+      // What is still to be read back is not yet forgiven.
+      if !job.contested.contains(key.shard) { job.failures[key.shard] = nil }
+      if !job.inputFailures.isEmpty {
+        for input in job.specification.stretches[job.pending.stretch(of: key.shard)].inputs { job.inputFailures[input] = nil }
+      }
       // Only where somebody may ask for it: a million names would be a lot.
       if let name, job.contested.contains(key.shard) || job.live[key.shard, default: []].count > 1 {
         job.winners[key.shard] = name
@@ -123,7 +127,9 @@ extension Scheduler {
       return discard("late-failure")
     }
     guard lease.phase == .granted else { return end(key, then: .pending) }
-    if failed.cause == .input, let input = failed.input {
+    if failed.cause == .input, let input = failed.input,
+      jobs[key.job]?.offer[input.side].files.indices.contains(input.file) == true
+    {
       jobs[key.job]?.inputFailures[input, default: Failures()].names.insert(session.hello.name)
       jobs[key.job]?.inputFailures[input]?.count += 1
       // The last that can try goes on trying, until it is hopeless.
@@ -185,19 +191,20 @@ extension Scheduler {
     stop(key.job, because: Self.hopeless(key.shard, failures, problem))
   }
 
-  private func isHopeless(_ failures: Failures, _ shard: Int, _ job: Job) -> Bool {
+  func isHopeless(_ failures: Failures, _ shard: Int, _ job: Job) -> Bool {
     failures.names.count >= configuration.failureLimit
-      || failures.count >= configuration.failureLimit && !hasOther(than: failures.names, for: shard, of: job)
+      || failures.count >= configuration.failureLimit
+        && !hasOther(than: failures.names, for: shard, of: job, evenSetAside: true)
   }
 
-  private static func hopeless(_ shard: Int, _ failures: Failures, _ problem: Problem) -> Problem {
+  static func hopeless(_ shard: Int, _ failures: Failures, _ problem: Problem) -> Problem {
     var problem = problem
     problem.message = "shard \(shard) failed on \(failures.names.sorted().joined(separator: ", ")): \(problem.message)"
     return problem
   }
 
   /// A worker that keeps failing gets no work for a while, longer each time.
-  private mutating func blame(_ id: SessionID) {
+  mutating func blame(_ id: SessionID) {
     guard let session = sessions[id] else { return }
     sessions[id]?.failures += 1
     sessions[id]?.failuresInRow += 1

@@ -18,7 +18,9 @@ extension WorkerMessage {
       try require(prepared.notes.count <= Limits.notes, "the number of notes")
     case .finished(let finished):
       try require((0..<1 << 40).contains(finished.milliseconds), "milliseconds")
-    case .failed, .goodbye: break
+    case .goodbye(let goodbye):
+      try require(goodbye.reason.utf8.count <= Limits.pathBytes, "the length of the reason")
+    case .failed: break
     }
   }
 }
@@ -37,7 +39,10 @@ extension CoordinatorMessage {
         try require(path.utf8.count <= Limits.pathBytes && !path.utf8.contains(0), "a path")
       }
       for file in offer.aligned.files + offer.sft.files {
-        try require((0..<1 << 60).contains(file.bytes) && !file.name.utf8.contains(0), "an input file")
+        try require((0..<1 << 60).contains(file.bytes), "the size of an input file")
+        try require(
+          !file.name.isEmpty && file.name != "." && file.name != ".." && !file.name.utf8.contains(0)
+            && !file.name.utf8.contains(UInt8(ascii: "/")), "the name of an input file")
       }
       try require(offer.output.nonce.utf8.count <= Limits.nameBytes, "nonce")
     case .grant(let leases), .acknowledge(let leases), .revoke(let leases):

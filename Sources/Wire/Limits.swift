@@ -9,6 +9,8 @@ public enum Limits {
   public static let descriptionBytes = 256 << 20
   public static let nameBytes = 255
   public static let pathBytes = 4096
+  /// Of a problem's text; what is longer is cut.
+  public static let textCharacters = 4096
   public static let slots = 1024
   /// Leases of one worker.
   public static let leases = 4 * slots

@@ -206,6 +206,21 @@ public struct ProblemReport: Sendable, Equatable, Codable {
     remedy = problem.remedy
   }
 
+  /// Texts from outside are cut: they are kept and logged.
+  public init(from decoder: any Decoder) throws {
+    let container = try decoder.container(keyedBy: CodingKeys.self)
+    code = String(try container.decode(String.self, forKey: .code).prefix(100))
+    message = String(try container.decode(String.self, forKey: .message).prefix(Limits.textCharacters))
+    file = try container.decodeIfPresent(String.self, forKey: .file).map { String($0.prefix(Limits.textCharacters)) }
+    tensor = try container.decodeIfPresent(String.self, forKey: .tensor).map { String($0.prefix(Limits.textCharacters)) }
+    byte = try container.decodeIfPresent(Int.self, forKey: .byte)
+    remedy = try container.decodeIfPresent(String.self, forKey: .remedy).map { String($0.prefix(Limits.textCharacters)) }
+  }
+
+  private enum CodingKeys: CodingKey {
+    case code, message, file, tensor, byte, remedy
+  }
+
   public var problem: Problem {
     Problem(Problem.Code(code), message, file: file, tensor: tensor, byte: byte, remedy: remedy)
   }

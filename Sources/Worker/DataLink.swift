@@ -191,8 +191,10 @@ final class DataLink {
     defer { pump() }
     switch message {
     case .chunk(let answer):
-      guard parts.count == 2, let request = fetching[answer.tag], parts[1].count == request.fetch.count else {
-        return nil
+      guard parts.count == 2, let request = fetching[answer.tag] else { return nil }
+      guard parts[1].count == request.fetch.count else {
+        return self.refused(
+          answer.tag, Problem(.chunkSize, "a chunk of \(parts[1].count) bytes came where \(request.fetch.count) were asked for"))
       }
       fetching[answer.tag] = nil
       return received(parts[1], for: request)
@@ -243,4 +245,8 @@ final class DataLink {
     }
     return nil
   }
+}
+
+extension Problem.Code {
+  static let chunkSize = Self("chunk-size")
 }

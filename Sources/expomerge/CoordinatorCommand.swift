@@ -1,4 +1,5 @@
 import ArgumentParser
+import CLinux
 import Coordinator
 import Diagnostics
 import Dispatch
@@ -28,6 +29,7 @@ struct CoordinatorCommand: ParsableCommand {
   @OptionGroup(title: "Logging") var log: LogOptions
 
   func run() throws {
+    linux_keep_freed_memory()
     try Console.forDaemons.reporting { () throws(Failure) in
       let control = try Endpoint(listen)
       let data = try listenData.map { (text) throws(Failure) in try Endpoint(text) } ?? control.dataEndpoint

@@ -1,4 +1,5 @@
 import ArgumentParser
+import CLinux
 import Coordinator
 import Diagnostics
 import Dispatch
@@ -66,6 +67,7 @@ struct WorkerCommand: ParsableCommand {
   }
 
   func run() throws {
+    linux_keep_freed_memory()
     try Console.forDaemons.reporting { () throws(Failure) in
       let logger = log.logger("worker")
       for root in roots { try Roots.check(FilePath(root)) }

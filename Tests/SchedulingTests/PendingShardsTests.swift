@@ -55,14 +55,14 @@ import Testing
   @Test("a stretch is begun at its first shard, or in the middle of the largest interval where others work")
   func beginning() {
     var pending = PendingShards(stretches: [0..<20])
-    #expect(pending.beginning(in: 0) == nil)
+    #expect(pending.beginning(in: 0, others: 0) == nil)
     pending.insert(2..<4)
     pending.insert(10..<18)
-    #expect(pending.beginning(in: 0) == 2)
+    #expect(pending.beginning(in: 0, others: pending.stretches[0].walkers) == 2)
     pending.addWalker(at: 5, 1)
-    #expect(pending.beginning(in: 0) == 14)
+    #expect(pending.beginning(in: 0, others: pending.stretches[0].walkers) == 14)
     pending.addWalker(at: 7, -1)
-    #expect(pending.beginning(in: 0) == 2)
+    #expect(pending.beginning(in: 0, others: pending.stretches[0].walkers) == 2)
     // Behind the last shard, and nowhere at all.
     pending.addWalker(at: 20, 1)
     pending.addWalker(at: nil, 1)

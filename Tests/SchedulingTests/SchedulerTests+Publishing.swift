@@ -61,15 +61,32 @@ extension SchedulerTests {
     #expect(driver.doneJobs == [JobID(1)])
   }
 
-  @Test("what is read back and differs is done again")
+  @Test("what is read back and differs is done again after a backoff, and read back again")
   func readBackDiffers() {
     var driver = contested()
     driver.handle(.verified(JobID(1), shard: 0, matches: false))
     #expect(driver.doneJobs.isEmpty)
     #expect(driver.notes.contains(.readBackDiffers(JobID(1), shard: 0, name: "a")))
+    #expect(driver.held("a").isEmpty)
+    driver.pass(milliseconds: 1000)
     #expect(driver.held("a") == [Attempt(shard: 0, attempt: 3)])
     driver.complete("a", Attempt(shard: 0, attempt: 3))
+    #expect(driver.doneJobs.isEmpty)
+    driver.handle(.verified(JobID(1), shard: 0, matches: true))
     #expect(driver.doneJobs == [JobID(1)])
+  }
+
+  @Test("a disk that does not keep what was written stops the job")
+  func readBackDiffersAgain() {
+    var driver = contested()
+    for attempt in 3...4 {
+      driver.handle(.verified(JobID(1), shard: 0, matches: false))
+      driver.pass(milliseconds: 10_000)
+      driver.complete("a", Attempt(shard: 0, attempt: attempt))
+    }
+    #expect(driver.problems.isEmpty)
+    driver.handle(.verified(JobID(1), shard: 0, matches: false))
+    #expect(driver.problems.map(\.code) == [.readBackDiffers])
   }
 
   @Test("shards that one worker alone has held are not read back")

@@ -31,6 +31,9 @@ int linux_available_cpus(void);
 /* eventfd(2), non-blocking and closed on exec. */
 int linux_eventfd(void);
 
+/* mallopt(3): freed buffers of a few megabytes are kept for the next, as new pages would have to be cleared each time. */
+void linux_keep_freed_memory(void);
+
 /* pthread_setname_np(3) of the calling thread; at most 15 characters. */
 void linux_name_thread(const char *name);
 
