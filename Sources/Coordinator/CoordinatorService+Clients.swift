@@ -84,7 +84,7 @@ extension CoordinatorService {
       status.rate = job.meter.rate(at: now, since: since)
       if status.rate > 0 { status.etaSeconds = Double(status.bytes - status.bytesDone) / status.rate }
     }
-    status.problems = (job.failure?.problems ?? []).map { ProblemReport($0) }
+    status.problems = job.state == .cancelled ? [] : (job.failure?.problems ?? []).map { ProblemReport($0) }
     status.warnings = job.warnings.map { ProblemReport($0) }
     return status
   }

@@ -46,6 +46,8 @@ public struct Roots: Sendable {
       let rest = path.components.dropFirst(mapping.from.lexicallyNormalized().components.count)
       path = mapping.to.appending(Array(rest))
     }
+    // Without roots everything is streamed, and nobody expects otherwise.
+    if roots.isEmpty { return .missing }
     guard let resolved = try? Directories.live.resolve(path) else { return .missing }
     return roots.contains { resolved.starts(with: $0) } ? .found(resolved) : .outside(resolved)
   }

@@ -40,6 +40,7 @@ extension WorkerService {
     if let task = tasks.removeValue(forKey: id) { data?.forget(task) }
     staged[id] = nil
     results[id] = nil
+    deliveredEarly.remove(id)
   }
 
   func abandon(_ id: WorkerSession.TaskID) {
@@ -103,8 +104,9 @@ extension WorkerService {
       return tell(.left(task.id))
     }
     if task.files.output == nil {
-      results[task.id] = (result, milliseconds)
       tell(.computed(task.id))
+      if deliveredEarly.contains(task.id) { return finish(task, result, milliseconds) }
+      results[task.id] = (result, milliseconds)
     } else {
       finish(task, result, milliseconds)
     }
@@ -152,8 +154,11 @@ extension WorkerService {
       case .staged(let task): tell(.staged(task.id))
       case .described(let job, let frame, let offset): described(job, frame, at: offset)
       case .delivered(let task):
-        guard let (result, milliseconds) = results[task.id] else { continue }
-        finish(task, result, milliseconds)
+        if let (result, milliseconds) = results[task.id] {
+          finish(task, result, milliseconds)
+        } else {
+          deliveredEarly.insert(task.id)
+        }
       case .failed(let task, let cause, let input, let problem):
         task.abandon()
         drop(task.id)

@@ -73,6 +73,8 @@ public actor WorkerService {
   var tasks: [WorkerSession.TaskID: WorkerTask] = [:]
   var staged: [WorkerSession.TaskID: StagedShard] = [:]
   var results: [WorkerSession.TaskID: (result: ShardResult, milliseconds: Int)] = [:]
+  /// Tasks whose output was all stored before their slot said that it was done.
+  var deliveredEarly: Set<WorkerSession.TaskID> = []
   var connections = 0
 
   private static let planLimit = 4

@@ -98,18 +98,28 @@ struct StatusView {
       ["worker", "state", "slots", "running", "queued", "shards", "rate", "inputs", "output", "seen"],
       status.workers.map { worker in
         [
-          worker.name, worker.state == .setAside ? "set aside" : worker.state.rawValue, "\(worker.slots)",
+          name(of: worker), worker.state == .setAside ? "set aside" : worker.state.rawValue, "\(worker.slots)",
           "\(worker.running)", "\(worker.queued)", "\(worker.shards)", Format.rate(worker.rate), inputs(of: worker),
           output(of: worker), "\(decimal(worker.lastSeenSeconds, 1)) s ago",
         ]
       }, isRight: [2, 3, 4, 5, 6])
     for worker in status.workers {
+      var told: Set<String> = []
       for job in worker.jobs {
-        if let refusal = job.refusal { lines.append("  \(worker.name), job \(job.job): \(refusal.problem)") }
-        for note in job.notes.prefix(isDetailed ? 100 : 3) { lines.append("  \(worker.name), job \(job.job): \(note.problem)") }
+        if let refusal = job.refusal { lines.append("  \(name(of: worker)), job \(job.job): \(refusal.problem)") }
+        // One of a kind, unless a job is looked at.
+        for note in job.notes where isDetailed || told.insert(note.code).inserted {
+          lines.append("  \(name(of: worker)), job \(job.job): \(note.problem)")
+        }
       }
     }
     return lines
+  }
+
+  /// With its process where several have one name.
+  private func name(of worker: Status.Worker) -> String {
+    let isShared = status.workers.count { $0.name == worker.name } > 1
+    return isShared ? "\(worker.name) (\(worker.host) \(worker.process))" : worker.name
   }
 
   private func inputs(of worker: Status.Worker) -> String {

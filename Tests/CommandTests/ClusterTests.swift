@@ -33,6 +33,8 @@ import Testing
     let cluster = try TestCluster(folder.path)
     let workers = try [
       cluster.worker("direct", roots: ["/"]), cluster.worker("streamed", roots: []),
+      // So slow that its output is stored before the slot is done.
+      cluster.worker("slow", roots: [], more: ["--limit-rate", "500KB"]),
       cluster.worker("portable", slots: 8, roots: [], environment: ["EXPOMERGE_CPU_LEVEL": "portable"]),
     ]
     for worker in workers { #expect(worker.waitFor("joined") != nil) }
@@ -40,6 +42,7 @@ import Testing
     #expect(submitted.status == 0, "\(submitted.errors)")
     #expect(contents("out") == contents("expected"))
     #expect(!TemporaryFolder.exists(folder("out.partial")))
+    #expect(try cluster.workers()["slow"]?["failures"] as? Int == 0)
     #expect(try cluster.workers()["portable"]?["level"] as? String == "portable")
     for worker in workers { #expect(worker.terminate() == 0) }
     #expect(cluster.coordinator.terminate() == 0)
