@@ -33,8 +33,6 @@ import Testing
     let cluster = try TestCluster(folder.path)
     let workers = try [
       cluster.worker("direct", roots: ["/"]), cluster.worker("streamed", roots: []),
-      // So slow that its output is stored before the slot is done.
-      cluster.worker("slow", roots: [], more: ["--limit-rate", "500KB"]),
       cluster.worker("portable", slots: 8, roots: [], environment: ["EXPOMERGE_CPU_LEVEL": "portable"]),
     ]
     for worker in workers { #expect(worker.waitFor("joined") != nil) }
@@ -42,10 +40,20 @@ import Testing
     #expect(submitted.status == 0, "\(submitted.errors)")
     #expect(contents("out") == contents("expected"))
     #expect(!TemporaryFolder.exists(folder("out.partial")))
-    #expect(try cluster.workers()["slow"]?["failures"] as? Int == 0)
     #expect(try cluster.workers()["portable"]?["level"] as? String == "portable")
     for worker in workers { #expect(worker.terminate() == 0) }
     #expect(cluster.coordinator.terminate() == 0)
+  }
+
+  @Test("a slot that is done only after its output was stored is not forgotten")
+  func slowSlot() throws {
+    _ = try prepare()
+    let cluster = try TestCluster(folder.path)
+    // The limit makes the slot wait behind its last block. There is no other worker that could help out.
+    let worker = try cluster.worker("slow", slots: 2, roots: [], more: ["--limit-rate", "500KB"])
+    #expect(try cluster.submit("out", "--wait").status == 0)
+    #expect(contents("out") == contents("expected"))
+    #expect(worker.terminate() == 0)
   }
 
   @Test("four jobs at once, on workers that came before and after them")
