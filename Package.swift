@@ -81,6 +81,9 @@ let package = Package(
       resources: [.copy("Fixtures")]),
     .testTarget(name: "FileIOTests", dependencies: ["FileIO", "Kernels", "TestSupport", systemPackage]),
     .testTarget(name: "ZeroMQTests", dependencies: ["ZeroMQ"]),
+    .testTarget(
+      name: "WorkerTests",
+      dependencies: ["Worker", "Transport", "Threads", "Planning", "Wire", "ZeroMQ", "TestSupport", systemPackage]),
     .testTarget(name: "WireTests", dependencies: ["Wire"]),
     .testTarget(name: "SchedulingTests", dependencies: ["Scheduling", "Simulation"]),
     .testTarget(name: "PlanningTests", dependencies: ["Planning", systemPackage]),

@@ -46,7 +46,7 @@ final class DataLink {
   private var lastAnswer: Instant
 
   /// Chunks asked for at a time, and the bytes of one.
-  private static let fetchLimit = 16
+  private static let fetchLimit = 8
   private static let chunk = StagedShard.chunkSize
   /// Of silence while something is unanswered, after which it is said again: a lost connection loses messages.
   private static let patience = 15_000
