@@ -85,6 +85,7 @@ extension CoordinatorService {
       if status.rate > 0 { status.etaSeconds = Double(status.bytes - status.bytesDone) / status.rate }
     }
     status.problems = job.state == .cancelled ? [] : (job.failure?.problems ?? []).map { ProblemReport($0) }
+    if job.state == .failed { status.exitCode = job.failure?.exitCode }
     status.warnings = job.warnings.map { ProblemReport($0) }
     return status
   }

@@ -2,6 +2,7 @@ import Checkpoint
 public import Diagnostics
 import Digests
 import FileIO
+import Kernels
 import Logging
 public import Planning
 import Scheduling
@@ -105,7 +106,13 @@ extension CoordinatorService {
       jobs[id] = nil
     case .success((let merge, let warnings)):
       jobs[id]?.warnings = warnings
-      guard jobs[id]?.isCancelled == false else { return conclude(id, .cancelled, .failure(Self.cancelled)) }
+      guard jobs[id]?.isCancelled == false else {
+        jobThreads.submit { [self] in
+          merge.discard()
+          loop.perform { self.assumeIsolated { $0.conclude(id, .cancelled, .failure(Self.cancelled)) } }
+        }
+        return
+      }
       let plan = merge.plan
       jobs[id]?.merge = merge
       jobs[id]?.state = .running
@@ -115,7 +122,7 @@ extension CoordinatorService {
       jobs[id]?.context.progress.begin(.merging, total: plan.outputBytes)
       logger.info(
         "job \(id): \(plan.shardCount) shards in \(plan.files.count) files, \(plan.outputBytes) bytes, to \(jobs[id]?.output ?? "")")
-      tell(.add(.init(offer: merge.offer, priority: jobs[id]?.priority ?? 0, stretches: plan.stretches())))
+      tell(.add(.init(offer: merge.offer, priority: jobs[id]?.priority ?? 0, stretches: merge.stretches)))
     }
   }
 
@@ -143,7 +150,7 @@ extension CoordinatorService {
     guard let merge = jobs[key.job]?.merge else { return tell(.refused(key, Problem(.dataRefused, "the job is over"))) }
     let plan = merge.plan
     let shard = plan.shard(key.shard)
-    guard finished.segments.map(\.pair) == plan.segments(of: shard).map(\.pair) else {
+    guard finished.fits(plan.segments(of: shard), of: plan) else {
       return tell(.refused(key, Problem(.resultInvalid, "the result is not that of the shard's segments")))
     }
     if scheduler.output(of: session, for: key.job) == .streamed {
@@ -201,6 +208,7 @@ extension CoordinatorService {
       return
     }
     jobs[id]?.waitsForQuiet = false
+    guard !job.isCancelled else { return conclude(id, .cancelled, .failure(Self.cancelled)) }
     jobs[id]?.state = .finishing
     let context = job.context
     jobThreads.submit { [self] in
@@ -256,9 +264,14 @@ extension CoordinatorService {
     } else {
       logger.info("job \(id) is complete: \(job.output)")
     }
-    // Files and results are let go of, and the lock on the output.
+    // Files and results are let go of, and the lock on the output. Closing can take long on a network filesystem.
     jobs[id]?.merge = nil
-    job.completion(result)
+    jobs[id]?.meter.forget()
+    let merge = job.merge
+    jobThreads.submit {
+      withExtendedLifetime(merge) {}
+      job.completion(result)
+    }
     let over = jobs.values.filter(\.state.isOver).sorted { $0.id < $1.id }
     for old in over.dropLast(configuration.memory) { jobs[old.id] = nil }
   }
@@ -267,6 +280,21 @@ extension CoordinatorService {
 extension Problem.Code {
   static let pathNotAbsolute = Self("path-not-absolute")
   static let resultInvalid = Self("result-invalid")
+}
+
+extension WorkerMessage.Finished {
+  /// Whether the statistics can be those of a shard's segments: sums of them must not overflow.
+  fileprivate func fits(_ expected: [Planning.Segment], of plan: Plan) -> Bool {
+    guard segments.map(\.pair) == expected.map(\.pair) else { return false }
+    return zip(segments, expected).allSatisfy { segment, place in
+      let bytes = UInt64(place.output.count)
+      let sums = segment.sums
+      return segment.differingBytes <= bytes
+        && [
+          sums.elements, sums.unchanged, sums.nonFiniteInputs, sums.nonFiniteOutputs, sums.overflows,
+        ].allSatisfy { $0 <= bytes }
+    }
+  }
 }
 
 extension Plan {

@@ -164,6 +164,7 @@ public actor CoordinatorService {
   public nonisolated func end(_ completion: @escaping @Sendable () -> Void) {
     loop.perform {
       self.assumeIsolated { service in
+        guard !service.isEnding else { return }
         service.isEnding = true
         service.endingSince = Self.now
         service.onEnd = completion
@@ -176,7 +177,7 @@ public actor CoordinatorService {
   private func endIfDone() {
     guard isEnding, let since = endingSince, let onEnd else { return }
     let isPatient = Self.now.milliseconds(since: since) < configuration.graceMilliseconds
-    let isFinishing = jobs.values.contains { $0.state == .finishing }
+    let isFinishing = jobs.values.contains { $0.state == .finishing || $0.waitsForQuiet }
     if isFinishing || isPatient && scheduler.hasLeases { return }
     self.onEnd = nil
     close()

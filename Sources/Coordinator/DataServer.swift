@@ -3,6 +3,7 @@ import Digests
 import FileIO
 import Planning
 import Scheduling
+import SystemPackage
 import Synchronization
 import Threads
 import Wire
@@ -50,21 +51,24 @@ actor DataServer {
   private struct Chunk {
     let frame: Frame
     let offset: Int
-    let tag: Int
-    let route: [UInt8]
+    var tag: Int
+    var route: [UInt8]
   }
 
   private struct Inflow {
     let stream: Stream
     /// The offset of the chunk that comes next.
     var expected = 0
+    /// Bytes that are in the file.
+    var written = 0
     var waiting: [Chunk] = []
-    var isWriting = false
+    var writing: Chunk?
   }
 
   private struct Outflow {
-    var reading = 0
-    var waiting: [DataMessage.Fetch] = []
+    /// Chunks that are read or being sent.
+    var underWay = 0
+    var waiting: [(DataMessage.Fetch, PreparedMerge)] = []
   }
 
   nonisolated let loop: EventLoop
@@ -77,7 +81,7 @@ actor DataServer {
   /// Writes under way, by job: publishing waits for them.
   private var writes: [JobID: Int] = [:]
 
-  /// Fetches of one worker that are read at a time, and that wait.
+  /// Fetches of one worker that are under way at a time, and that wait.
   private static let readLimit = 16
   private static let queueLimit = 4096
 
@@ -102,60 +106,88 @@ actor DataServer {
 
   /// - Parameter merge: the job's; nil where it is not running.
   func fetch(_ fetch: DataMessage.Fetch, from route: [UInt8], merge: PreparedMerge?) {
-    if outflows[route] == nil { outflows[route] = Outflow() }
-    guard outflows[route]!.reading < Self.readLimit else {
-      if outflows[route]!.waiting.count < Self.queueLimit { return outflows[route]!.waiting.append(fetch) }
+    guard let merge else { return refuse(fetch.tag, route, "there is no such job") }
+    guard outflows[route, default: Outflow()].waiting.count < Self.queueLimit else {
       return refuse(fetch.tag, route, "too much is asked for at a time")
     }
-    guard let merge else { return refuse(fetch.tag, route, "there is no such job") }
+    outflows[route, default: Outflow()].waiting.append((fetch, merge))
+    readNext(route)
+  }
+
+  /// Starts reading what is next for a worker, as far as it may be under way.
+  private func readNext(_ route: [UInt8]) {
+    while var outflow = outflows[route], outflow.underWay < Self.readLimit, !outflow.waiting.isEmpty {
+      let (fetch, merge) = outflow.waiting.removeFirst()
+      outflow.underWay += 1
+      outflows[route] = outflow
+      read(fetch, of: merge, for: route)
+    }
+    if let outflow = outflows[route], outflow.underWay == 0, outflow.waiting.isEmpty { outflows[route] = nil }
+  }
+
+  private func read(_ fetch: DataMessage.Fetch, of merge: PreparedMerge, for route: [UInt8]) {
+    // A chunk counts until libzmq has sent it: a peer that does not read costs no more than its share of memory.
+    let didSend: @Sendable () -> Void = { [loop] in
+      loop.perform { self.assumeIsolated { $0.didSend(route) } }
+    }
     let range = fetch.offset..<fetch.offset + fetch.count
     if fetch.source == .description {
       guard range.upperBound <= merge.description.count else {
-        return refuse(fetch.tag, route, "the range lies outside of the description")
+        refuse(fetch.tag, route, "the range lies outside of the description")
+        return didSend()
       }
-      return send(route, .chunk(.init(tag: fetch.tag)), Frame(merge.description[range]))
+      guard let memory = pool.take(range.count) else {
+        refuse(fetch.tag, route, "the coordinator has no memory left")
+        return didSend()
+      }
+      memory.bytes.copyBytes(from: merge.description[range])
+      let frame = Frame(borrowing: UnsafeRawBufferPointer(rebasing: memory.bytes[..<range.count])) {
+        withExtendedLifetime(memory) {}
+        didSend()
+      }
+      return send(route, .chunk(.init(tag: fetch.tag)), frame)
     }
     guard let file = merge.source(fetch.source, file: fetch.file) else {
-      return refuse(fetch.tag, route, "there is no such file")
+      refuse(fetch.tag, route, "there is no such file")
+      return didSend()
     }
-    outflows[route]!.reading += 1
     readThreads.submit { [loop, pool] in
       let result: Result<Frame, Failure>
       do throws(Failure) {
-        result = .success(try Self.read(fetch.offset..<fetch.offset + fetch.count, of: file, pool))
+        result = .success(try Self.read(range, of: file, pool, didSend))
       } catch {
+        didSend()
         result = .failure(error)
       }
-      loop.perform { self.assumeIsolated { $0.didRead(fetch.tag, route, result, merge) } }
+      loop.perform { self.assumeIsolated { $0.didRead(fetch.tag, route, result) } }
     }
   }
 
   /// Not mapped: libzmq ends the process when a page of what it sends is gone.
-  private static func read(_ range: Range<Int>, of file: File, _ pool: SliceMemoryPool) throws(Failure) -> Frame {
+  private static func read(
+    _ range: Range<Int>, of file: File, _ pool: SliceMemoryPool, _ release: @escaping @Sendable () -> Void
+  ) throws(Failure) -> Frame {
     guard let memory = pool.take(range.count) else {
-      return try Frame(count: range.count) { (bytes) throws(Failure) in try file.read(into: bytes, at: range.lowerBound) }
+      throw Failure(.inputOutput, Problem(.dataRefused, "the coordinator has no memory left", file: file.path.string))
     }
     let bytes = UnsafeMutableRawBufferPointer(rebasing: memory.bytes[..<range.count])
     try file.read(into: bytes, at: range.lowerBound)
-    return Frame(borrowing: UnsafeRawBufferPointer(bytes)) { withExtendedLifetime(memory) {} }
+    return Frame(borrowing: UnsafeRawBufferPointer(bytes)) {
+      withExtendedLifetime(memory) {}
+      release()
+    }
   }
 
-  private func didRead(
-    _ tag: Int, _ route: [UInt8], _ result: Result<Frame, Failure>, _ merge: PreparedMerge
-  ) {
+  private func didRead(_ tag: Int, _ route: [UInt8], _ result: Result<Frame, Failure>) {
     switch result {
     case .success(let frame): send(route, .chunk(.init(tag: tag)), frame)
     case .failure(let failure): send(route, .refused(.init(tag: tag, problem: ProblemReport(failure.problems[0]))), nil)
     }
-    outflows[route]?.reading -= 1
-    guard var outflow = outflows[route] else { return }
-    guard !outflow.waiting.isEmpty else {
-      if outflow.reading == 0 { outflows[route] = nil }
-      return
-    }
-    let next = outflow.waiting.removeFirst()
-    outflows[route] = outflow
-    fetch(next, from: route, merge: next.job == merge.offer.job ? merge : nil)
+  }
+
+  private func didSend(_ route: [UInt8]) {
+    outflows[route]?.underWay -= 1
+    readNext(route)
   }
 
   private func refuse(_ tag: Int, _ route: [UInt8], _ message: String) {
@@ -174,9 +206,17 @@ actor DataServer {
       return refuse(store.tag, route, "the chunk lies outside of its shard")
     }
     var inflow = inflows[store.key] ?? Inflow(stream: Stream(key: store.key, shard: shard, file: merge.files[shard.file]))
-    if store.offset + frame.count <= inflow.expected {
+    let end = store.offset + frame.count
+    if end <= inflow.written {
       // Said again after a lost connection; the answer was lost.
       send(route, .stored(.init(tag: store.tag)), nil)
+    } else if let index = inflow.waiting.firstIndex(where: { $0.offset == store.offset }) {
+      // Said again while it waits: it is answered when it is written.
+      inflow.waiting[index].tag = store.tag
+      inflow.waiting[index].route = route
+    } else if inflow.writing?.offset == store.offset {
+      inflow.writing?.tag = store.tag
+      inflow.writing?.route = route
     } else if store.offset == inflow.expected {
       inflow.expected += frame.count
       inflow.waiting.append(Chunk(frame: frame, offset: store.offset, tag: store.tag, route: route))
@@ -187,9 +227,9 @@ actor DataServer {
   }
 
   private func writeNext(_ key: Attempt) {
-    guard var inflow = inflows[key], !inflow.isWriting, !inflow.waiting.isEmpty else { return }
+    guard var inflow = inflows[key], inflow.writing == nil, !inflow.waiting.isEmpty else { return }
     let chunk = inflow.waiting.removeFirst()
-    inflow.isWriting = true
+    inflow.writing = chunk
     let stream = inflow.stream
     inflows[key] = inflow
     writes[key.job, default: 0] += 1
@@ -201,20 +241,23 @@ actor DataServer {
         problem = error.problems[0]
       }
       let report = problem.map { ProblemReport($0) }
-      let (tag, route) = (chunk.tag, chunk.route)
-      loop.perform { self.assumeIsolated { $0.didWrite(key, tag, route, report) } }
+      loop.perform { self.assumeIsolated { $0.didWrite(key, stream, report) } }
     }
   }
 
-  private func didWrite(_ key: Attempt, _ tag: Int, _ route: [UInt8], _ problem: ProblemReport?) {
+  private func didWrite(_ key: Attempt, _ stream: Stream, _ problem: ProblemReport?) {
     writes[key.job, default: 1] -= 1
-    inflows[key]?.isWriting = false
-    if let problem {
-      send(route, .refused(.init(tag: tag, problem: problem)), nil)
-      inflows[key]?.waiting = []
-    } else {
-      send(route, .stored(.init(tag: tag)), nil)
-      writeNext(key)
+    // The lease may have ended meanwhile.
+    if let inflow = inflows[key], inflow.stream === stream, let chunk = inflow.writing {
+      inflows[key]?.writing = nil
+      if let problem {
+        send(chunk.route, .refused(.init(tag: chunk.tag, problem: problem)), nil)
+        refuseWaiting(key, "a chunk before it could not be written")
+      } else {
+        inflows[key]?.written = chunk.offset + chunk.frame.count
+        send(chunk.route, .stored(.init(tag: chunk.tag)), nil)
+        writeNext(key)
+      }
     }
     if isQuiet(key.job) {
       writes[key.job] = nil
@@ -226,12 +269,22 @@ actor DataServer {
 
   /// The digest of what was received of a lease, once it is complete.
   func digest(of key: Attempt) -> Digest128? {
-    guard let inflow = inflows[key], !inflow.isWriting, inflow.waiting.isEmpty else { return nil }
+    guard let inflow = inflows[key], inflow.writing == nil, inflow.waiting.isEmpty else { return nil }
     return inflow.stream.digest
   }
 
   func end(_ key: Attempt) {
-    inflows.removeValue(forKey: key)?.stream.end()
+    guard let inflow = inflows[key] else { return }
+    inflow.stream.end()
+    if let chunk = inflow.writing { refuse(chunk.tag, chunk.route, "the lease is over") }
+    refuseWaiting(key, "the lease is over")
+    inflows[key] = nil
+  }
+
+  /// Every chunk is answered, or its sender would wait for the credit.
+  private func refuseWaiting(_ key: Attempt, _ reason: String) {
+    for chunk in inflows[key]?.waiting ?? [] { refuse(chunk.tag, chunk.route, reason) }
+    inflows[key]?.waiting = []
   }
 }
 

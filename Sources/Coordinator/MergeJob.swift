@@ -83,8 +83,12 @@ public struct MergeJob: Sendable {
     configuration.epoch = 1
     configuration.calls = calls
     configuration.context = context
-    // Alone, a failure comes again; others may do better.
-    if company.listen == nil { configuration.scheduling.failureLimit = 1 }
+    if company.listen == nil {
+      // Alone, a failure comes again; others may do better.
+      configuration.scheduling.failureLimit = 1
+      // And a process that was stopped for a while has not lost itself.
+      configuration.scheduling.leaseMilliseconds = 86_400_000
+    }
     let coordinator = CoordinatorService(configuration, context: network, loop: loop, logger: company.logger)
     try coordinator.listen([.init(control: inproc, data: inproc.dataEndpoint)])
     if let listen = company.listen {
@@ -103,6 +107,7 @@ public struct MergeJob: Sendable {
       coordinator: inproc, name: hostName, slots: min(context.threads, Limits.slots), roots: Roots(["/"]),
       readMethod: context.readMethod, rateLimit: company.rateLimit, version: expomergeVersion)
     workerConfiguration.calls = calls
+    workerConfiguration.startsWriteback = options.sync == .full
     let worker = WorkerService(
       workerConfiguration, context: network, loop: loop, logger: company.logger, plans: [plan]
     ) { _ in }

@@ -4,6 +4,7 @@ import Digests
 import FileIO
 import Kernels
 import Planning
+import Scheduling
 import Synchronization
 import SystemPackage
 import Wire
@@ -20,6 +21,7 @@ final class PreparedMerge: Sendable {
   let results: ResultSlots<ShardResult>
   let offer: CoordinatorMessage.JobOffer
   let description: [UInt8]
+  let stretches: [Scheduler.JobSpecification.Stretch]
   private let options: MergeJob.Options
   private let output: FilePath
   private let calls: SystemCalls
@@ -50,6 +52,7 @@ final class PreparedMerge: Sendable {
         .badData, Problem(.tooManyTensors, "the description of the job takes \(description.count) bytes", file: output.string))
     }
 
+    stretches = plan.stretches()
     let folder = try OutputFolder.create(
       output,
       inputs: [alignedPath, sftPath] + alignedInputs.files.map(\.path) + sftInputs.files.map(\.path),
@@ -82,6 +85,11 @@ final class PreparedMerge: Sendable {
       }
     guard let inputs, inputs.files.indices.contains(file) else { return nil }
     return inputs.files[file]
+  }
+
+  /// Removes the output folder, of a merge that was given up before anything was computed.
+  func discard() {
+    if let folder = folder.withLock({ $0.take() }) { folder.discard() }
   }
 
   /// Writes what stands beside the weights, makes everything durable, and gives the folder its name.

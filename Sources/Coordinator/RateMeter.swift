@@ -12,6 +12,11 @@ struct RateMeter: Sendable {
     if samples.count > 256 { trim(now) }
   }
 
+  /// Keeps the total only.
+  mutating func forget() {
+    samples = []
+  }
+
   private mutating func trim(_ now: Instant) {
     samples.removeAll { now.milliseconds(since: $0.time) > Self.window }
   }

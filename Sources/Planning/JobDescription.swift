@@ -89,7 +89,9 @@ extension JobDescription.Input {
     }
     try check(!files.isEmpty && files.count <= 100_000, "the number of files")
     for file in files {
-      try check((8...file.bytes).contains(file.dataStart) && file.bytes <= Self.largestFile, "the size of \(file.name)")
+      try check(
+        file.dataStart >= 8 && file.dataStart <= file.bytes && file.bytes <= Self.largestFile
+          && file.dataStart <= 8 + SafetensorsHeader.lengthLimit, "the size of \(file.name)")
       try check(!file.name.isEmpty && !file.name.utf8.contains(0) && !file.name.utf8.contains(UInt8(ascii: "/")), "a name")
     }
     var places: [Checkpoint.Tensor] = []

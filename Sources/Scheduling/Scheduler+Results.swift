@@ -199,6 +199,7 @@ extension Scheduler {
 
   static func hopeless(_ shard: Int, _ failures: Failures, _ problem: Problem) -> Problem {
     var problem = problem
+    guard failures.names.count > 1 else { return problem }
     problem.message = "shard \(shard) failed on \(failures.names.sorted().joined(separator: ", ")): \(problem.message)"
     return problem
   }

@@ -1,7 +1,10 @@
+import Diagnostics
 import Wire
 
 extension Scheduler {
   mutating func tick() {
+    forgiveAbsence()
+    revokeStalled()
     let silent = joined.filter { id in
       guard let session = sessions[id] else { return false }
       return now >= session.lastHeard.adding(milliseconds: configuration.leaseMilliseconds)
@@ -19,6 +22,35 @@ extension Scheduler {
     }
     for id in order where jobs[id]?.retries.contains(where: { $0.notBefore <= now }) == true { hasNewWork = true }
     speculate()
+  }
+
+  /// What was not heard while the coordinator itself stood still, suspended or stopped, is no silence. It is always safe
+  /// to wait longer.
+  private mutating func forgiveAbsence() {
+    let gap = now.milliseconds(since: lastTick)
+    lastTick = now
+    guard gap > 2 * configuration.beatMilliseconds else { return }
+    for id in joined {
+      guard let heard = sessions[id]?.lastHeard else { continue }
+      sessions[id]?.lastHeard = min(now, heard.adding(milliseconds: gap))
+    }
+  }
+
+  /// An attempt that has made no progress for very long is given up, whatever its worker says.
+  private mutating func revokeStalled() {
+    let stalled = joined.flatMap { sessions[$0]?.leases ?? [] }.filter { key in
+      guard let lease = leases[key], lease.phase == .granted, lease.isRunning else { return false }
+      return now.milliseconds(since: lease.progressAt) >= 2 * configuration.stallMilliseconds
+    }
+    for key in stalled {
+      guard let lease = leases[key], let name = sessions[lease.session]?.hello.name else { continue }
+      note(.shardFailed(key, name: name, Problem(.stalled, "no progress for a long time")))
+      withJob(key.job) { job in
+        job.failures[key.shard, default: Failures()].names.insert(name)
+        job.failures[key.shard]?.count += 1
+      }
+      revoke(key)
+    }
   }
 
   /// Gives the slowest shards to workers that have nothing else to do: each shard to one more worker, once.
@@ -63,6 +95,6 @@ extension Scheduler {
   }
 
   private func isStalled(_ lease: Lease) -> Bool {
-    lease.isRunning && now.milliseconds(since: lease.progressAt) >= configuration.stallMilliseconds
+    now.milliseconds(since: lease.progressAt) >= configuration.stallMilliseconds
   }
 }

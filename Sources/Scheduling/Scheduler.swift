@@ -133,6 +133,7 @@ public struct Scheduler: Sendable {
   /// Of workers that may get work.
   var slotTotal = 0
   var grantsAllowed = true
+  var lastTick: Instant
   /// Shards have become free since workers were last filled up.
   var hasNewWork = false
   var commands: [Command] = []
@@ -149,6 +150,7 @@ public struct Scheduler: Sendable {
     self.configuration = configuration
     self.epoch = epoch
     self.now = now
+    lastTick = now
     story = Story(limit: storyLength)
   }
 

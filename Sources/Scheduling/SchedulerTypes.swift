@@ -14,6 +14,7 @@ public struct Route: Sendable, Hashable {
 extension Problem.Code {
   public static let digestsDiffer = Self("digests-differ")
   public static let shardFailed = Self("shard-failed")
+  public static let stalled = Self("stalled")
   public static let readBackDiffers = Self("read-back-differs")
   public static let illegalTransition = Self("illegal-transition")
 }

@@ -397,6 +397,12 @@ public struct WorkerSession: Sendable {
 
   // MARK: for tests and for show
 
+  /// Whether a job was offered, and is neither answered nor over.
+  public func isLooking(at job: JobID) -> Bool {
+    if case .some(.none) = jobs[job] { return true }
+    return false
+  }
+
   public var isActive: Bool { phase == .active }
   public var taskCount: Int { tasks.count }
   public var runningCount: Int { tasks.count { $0.phase == .computing } }

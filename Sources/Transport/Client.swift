@@ -27,19 +27,20 @@ public final class Client {
     self.timeout = timeout
     do throws(ZeroMQError) {
       socket = try Socket(
-        .dealer, in: Context(), SocketOptions.connecting(maxMessageSize: SocketOptions.control))
+        .dealer, in: Context(), SocketOptions.connecting(to: endpoint, maxMessageSize: SocketOptions.control))
       try socket.connect(endpoint)
     } catch {
       throw Failure(error)
     }
   }
 
+  /// - Parameter timeout: milliseconds, where it is not the usual one.
   /// - Throws: the coordinator's refusal, or `unavailable` when it does not answer.
-  public func ask(_ question: ClientRequest) throws(Failure) -> ClientReply {
+  public func ask(_ question: ClientRequest, timeout: Int? = nil) throws(Failure) -> ClientReply {
     request += 1
     do throws(ZeroMQError) {
       _ = try socket.send([Frame(question.encoded(request: request))])
-      var left = timeout
+      var left = timeout ?? self.timeout
       while left > 0 {
         // In short pieces, so that a signal ends the wait.
         let piece = min(left, 100)

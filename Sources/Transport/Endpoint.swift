@@ -58,6 +58,22 @@ public struct Endpoint: Sendable, Hashable, CustomStringConvertible {
     return Endpoint(transport: transport, address: address + "-data", port: nil)
   }
 
+  /// The endpoint for slices beside this one, as somebody wants it, or else the usual one.
+  ///
+  /// - Throws: `usage` where workers could not find it: a welcome names its port only.
+  public func dataEndpoint(_ text: String?) throws(Failure) -> Endpoint {
+    guard let text else { return dataEndpoint }
+    let data = try Endpoint(text)
+    guard data.transport == transport, data.address == address, transport == .tcp || data == dataEndpoint else {
+      throw Failure(
+        .usage,
+        Problem(
+          .endpointInvalid, "'\(text)' is not at the address of '\(self)', where workers look for it",
+          remedy: "choose another port, as in \(dataEndpoint)"))
+    }
+    return data
+  }
+
   /// The data endpoint of this coordinator, whose welcome names a port.
   public func resolving(dataPort: Int) -> Endpoint {
     transport == .tcp ? Endpoint(transport: .tcp, address: address, port: dataPort) : dataEndpoint

@@ -4,20 +4,20 @@ public import ZeroMQ
 /// What sockets are told about peers that misbehave or vanish (design, section 6).
 public enum SocketOptions {
   private static let common: [Socket.Option] = [
-    .handshakeInterval(5000), .heartbeat(interval: 2000, timeout: 10_000), .ipv6,
+    .handshakeInterval(5000), .heartbeat(interval: 2000, timeout: 10_000),
   ]
 
   /// The coordinator's sockets. Queues are bounded by what peers were granted, not by libzmq, which would drop.
   public static func listening(maxMessageSize: Int) -> [Socket.Option] {
     common + [
-      .linger(1000), .routerMandatory, .maxMessageSize(Int64(maxMessageSize)), .sendHighWaterMark(100_000),
+      .ipv6, .linger(1000), .routerMandatory, .maxMessageSize(Int64(maxMessageSize)), .sendHighWaterMark(100_000),
       .receiveHighWaterMark(10_000),
     ]
   }
 
-  /// A worker's or a client's.
-  public static func connecting(maxMessageSize: Int) -> [Socket.Option] {
-    common + [
+  /// A worker's or a client's. With IPv6 libzmq takes a name's IPv6 address only, so it is for addresses that are one.
+  public static func connecting(to endpoint: Endpoint, maxMessageSize: Int) -> [Socket.Option] {
+    common + (endpoint.address.hasPrefix("[") ? [.ipv6] : []) + [
       .linger(1000), .maxMessageSize(Int64(maxMessageSize)), .reconnectInterval(100, most: 2000),
       .sendHighWaterMark(100_000), .receiveHighWaterMark(10_000),
     ]

@@ -64,6 +64,8 @@ public struct Status: Sendable, Equatable, Codable {
     public var seconds: Double = 0
     public var files: [File] = []
     public var problems: [ProblemReport] = []
+    /// Of sysexits(3), where it failed.
+    public var exitCode: Int32?
     public var warnings: [ProblemReport] = []
 
     public init(

@@ -15,6 +15,7 @@ final class DataLink {
   private struct Request {
     let target: Target
     let fetch: DataMessage.Fetch
+    var sentAt = Instant.distantPast
   }
 
   /// A shard's output on its way.
@@ -25,6 +26,8 @@ final class DataLink {
     var available = 0
     var sent = 0
     var stored = 0
+    /// When something was sent or stored last.
+    var movedAt = Instant.distantPast
 
     init(task: WorkerTask, memory: SliceMemory, total: Int) {
       self.task = task
@@ -43,13 +46,16 @@ final class DataLink {
   private var deliveries: [Delivery] = []
   private var storing: [Int: (delivery: Delivery, end: Int, count: Int)] = [:]
   private var unanswered = 0
-  private var lastAnswer: Instant
+  private var now: Instant
+  /// Times that something was said again since the last answer of any kind.
+  private var vain = 0
 
   /// Chunks asked for at a time, and the bytes of one.
   private static let fetchLimit = 8
   private static let chunk = StagedShard.chunkSize
-  /// Of silence while something is unanswered, after which it is said again: a lost connection loses messages.
+  /// Milliseconds until what is not answered is said again: a lost connection loses messages.
   private static let patience = 15_000
+  private static let vainLimit = 3
 
   /// What has come of the messages of one wake-up.
   enum Outcome {
@@ -68,7 +74,7 @@ final class DataLink {
     self.socket = socket
     self.session = session
     self.window = window
-    lastAnswer = now
+    self.now = now
   }
 
   // MARK: what is asked for
@@ -136,9 +142,10 @@ final class DataLink {
 
   /// Sends what credit allows.
   private func pump() {
-    while fetching.count < Self.fetchLimit, let request = waiting.first {
+    while fetching.count < Self.fetchLimit, var request = waiting.first {
       guard send(.fetch(request.fetch), []) else { return }
       waiting.removeFirst()
+      request.sentAt = now
       fetching[request.fetch.tag] = request
     }
     for delivery in deliveries {
@@ -154,6 +161,7 @@ final class DataLink {
         let store = DataMessage.Store(session: session, tag: tag, attempt: delivery.task.key, offset: delivery.sent)
         guard send(.store(store), [frame]) else { return }
         delivery.sent += count
+        delivery.movedAt = now
         unanswered += count
         storing[tag] = (delivery, delivery.sent, count)
       }
@@ -165,19 +173,40 @@ final class DataLink {
   }
 
   /// Says again what was lost with a connection.
-  func tick(at now: Instant) {
-    guard !fetching.isEmpty || !storing.isEmpty else {
-      lastAnswer = now
-      return pump()
+  ///
+  /// - Returns: whether anything was.
+  func tick(at now: Instant) -> Bool {
+    self.now = now
+    func isOverdue(_ time: Instant) -> Bool { now.milliseconds(since: time) >= Self.patience }
+    let lost = fetching.values.filter { isOverdue($0.sentAt) }.sorted { $0.fetch.tag < $1.fetch.tag }
+    for request in lost { fetching[request.fetch.tag] = nil }
+    waiting = lost + waiting
+    let stuck = deliveries.filter { $0.sent > $0.stored && isOverdue($0.movedAt) }
+    for delivery in stuck {
+      delivery.sent = delivery.stored
+      for (tag, store) in storing where store.delivery === delivery {
+        storing[tag] = nil
+        unanswered -= store.count
+      }
     }
-    guard now.milliseconds(since: lastAnswer) >= Self.patience else { return pump() }
-    lastAnswer = now
-    waiting = fetching.values.sorted { $0.fetch.tag < $1.fetch.tag } + waiting
-    fetching = [:]
-    for delivery in deliveries { delivery.sent = delivery.stored }
-    storing = [:]
-    unanswered = 0
+    if !lost.isEmpty || !stuck.isEmpty { vain += 1 }
     pump()
+    return !lost.isEmpty || !stuck.isEmpty
+  }
+
+  /// Whether nothing was answered however often it was said.
+  var isHopeless: Bool { vain >= Self.vainLimit }
+
+  /// Drops everything.
+  ///
+  /// - Returns: the tasks that waited for it.
+  func giveUp() -> [WorkerTask] {
+    var tasks: [WorkerTask] = deliveries.map(\.task)
+    for request in waiting + fetching.values {
+      if case .staged(let task, _, _, _) = request.target, !tasks.contains(where: { $0 === task }) { tasks.append(task) }
+    }
+    (waiting, fetching, deliveries, storing, missing, unanswered, vain) = ([], [:], [], [:], [:], 0, 0)
+    return tasks
   }
 
   // MARK: receiving
@@ -187,7 +216,8 @@ final class DataLink {
   /// - Returns: nil where it changes nothing for others.
   func receive(_ parts: [Frame], at now: Instant) -> Outcome? {
     guard let message = try? parts[0].withBytes({ try DataMessage.decode($0) }) else { return nil }
-    lastAnswer = now
+    self.now = now
+    vain = 0
     defer { pump() }
     switch message {
     case .chunk(let answer):
@@ -202,6 +232,7 @@ final class DataLink {
       guard let stored = storing.removeValue(forKey: answer.tag) else { return nil }
       unanswered -= stored.count
       stored.delivery.stored = max(stored.delivery.stored, stored.end)
+      stored.delivery.movedAt = now
       stored.delivery.task.add(stored.count)
       guard stored.delivery.stored == stored.delivery.total,
         let index = deliveries.firstIndex(where: { $0 === stored.delivery })

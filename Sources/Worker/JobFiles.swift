@@ -18,6 +18,9 @@ struct JobFiles: Sendable {
   /// nil where the output is streamed.
   let output: [File]?
   let prepared: WorkerMessage.Prepared
+  /// Whether the output lies on a network filesystem, where others see what was written only once it has left.
+  let outputIsRemote: Bool
+  let executors = ExecutorCache()
 
   /// Tries all files of an offer under the worker's roots.
   ///
@@ -54,6 +57,7 @@ struct JobFiles: Sendable {
       prepared.output = .streamed
       if let problem = note.problem { prepared.notes.append(ProblemReport(problem)) }
     }
+    outputIsRemote = output?.first.flatMap { FileSystemKind(at: $0.path)?.isRemote } ?? false
     self.prepared = prepared
   }
 

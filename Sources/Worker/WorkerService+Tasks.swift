@@ -20,9 +20,10 @@ extension WorkerService {
       (side == .aligned ? files.aligned : files.sft).opened[file] == nil
     }
     guard !pieces.isEmpty else { return tell(.staged(id)) }
+    guard let data else { return fail(task, noData) }
     let staged = StagedShard(pieces: pieces)
     self.staged[id] = staged
-    data?.stage(task, staged)
+    data.stage(task, staged)
   }
 
   private var outOfMemory: Problem {
@@ -32,6 +33,7 @@ extension WorkerService {
   }
 
   private func fail(_ task: WorkerTask, _ problem: Problem) {
+    task.abandon()
     drop(task.id)
     tell(.failed(task.id, .other, input: nil, problem))
   }
@@ -69,8 +71,8 @@ extension WorkerService {
       task.add(bytes)
       rateLimit?.wait(for: bytes, mayContinue: mayContinue)
     }
-    let box = executors.take(task)
-    defer { executors.giveBack(box, for: task.key.job) }
+    let box = task.files.executors.take(task.files)
+    defer { task.files.executors.giveBack(box) }
     do throws(Failure) {
       let result: ShardResult?
       if let output {
@@ -85,8 +87,14 @@ extension WorkerService {
         let file = files[task.shard.file]
         result = try box.executor.compute(
           task.shard, staged: inputs, into: FileSink(file), mayContinue: mayContinue, didFinishBlock: didFinishBlock)
-        // The last sync then finds little to do.
-        if result != nil { file.startWriteback(of: task.shard.range) }
+        if result != nil {
+          // The coordinator reads and syncs through another machine's cache: what is reported must have left this one.
+          if task.files.outputIsRemote {
+            try file.syncData()
+          } else if configuration.startsWriteback {
+            file.startWriteback(of: task.shard.range)
+          }
+        }
       } else {
         preconditionFailure("a streamed output has memory")
       }
@@ -145,6 +153,21 @@ extension WorkerService {
 
   // MARK: data
 
+  var noData: Problem {
+    Problem(
+      .dataUnreachable, "nothing comes from \(dataEndpoint.map { "\($0)" } ?? "the coordinator's data port")",
+      remedy: "let workers reach that port, or start the coordinator with another --listen-data")
+  }
+
+  /// Says again what was not answered, and gives up where nothing is answered at all.
+  func watchData() {
+    guard let data, data.tick(at: Self.now) else { return }
+    logger.warning("\(noData)")
+    guard data.isHopeless else { return }
+    for task in data.giveUp() { fail(task, noData) }
+    for job in offers.keys.sorted() { refuse(job, session.session, noData) }
+  }
+
   func receiveData() {
     var left = 32
     while left > 0, let (parts, wasCut) = try? dataSocket?.receive(partLimit: 2) {
@@ -163,12 +186,13 @@ extension WorkerService {
         task.abandon()
         drop(task.id)
         tell(.failed(task.id, cause, input: input, problem))
-      case .descriptionRefused(let job, let problem): refuse(job, problem)
+      case .descriptionRefused(let job, let problem): refuse(job, session.session, problem)
       }
     }
   }
 }
 
 extension Problem.Code {
+  static let dataUnreachable = Self("data-unreachable")
   static let outOfMemory = Self("out-of-memory")
 }

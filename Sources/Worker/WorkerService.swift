@@ -29,6 +29,8 @@ public actor WorkerService {
     public var rateLimit: Int?
     public var version: String
     public var calls = SystemCalls.live
+    /// Starts writing each shard to the disk, so that the last sync finds little to do.
+    public var startsWriteback = true
 
     public init(
       coordinator: Endpoint, name: String, slots: Int, roots: Roots, readMethod: ReadMethod? = nil,
@@ -52,7 +54,6 @@ public actor WorkerService {
   nonisolated let logger: Logger
   nonisolated let onEnd: @Sendable (WorkerSession.Ending) -> Void
   nonisolated let fence = Fence()
-  nonisolated let executors = ExecutorCache()
   nonisolated let memory: SliceMemoryPool
   nonisolated let slots: ThreadPool
   nonisolated let helpers = ThreadPool(count: 2)
@@ -63,11 +64,15 @@ public actor WorkerService {
   var monitor: SocketMonitor?
   var data: DataLink?
   var dataSocket: Socket?
+  var dataEndpoint: Endpoint?
   var watches: [EventLoop.Watch] = []
   var timer: EventLoop.Watch?
   var jobs: [JobID: JobFiles] = [:]
   /// Jobs that are being looked at, with the description as far as it has come.
   var offers: [JobID: (offer: CoordinatorMessage.JobOffer, description: [UInt8], missing: Int)] = [:]
+  /// Events that came while another one was handled.
+  private var events: [WorkerSession.Event] = []
+  private var isHandling = false
   /// By fingerprint: a worker that comes back need not ask again.
   var plans: [(fingerprint: Digest128, plan: Plan)]
   var tasks: [WorkerSession.TaskID: WorkerTask] = [:]
@@ -140,12 +145,20 @@ public actor WorkerService {
 
   private func tick() {
     for task in tasks.values { tell(.progress(task.id, bytes: task.progress)) }
-    data?.tick(at: Self.now)
+    watchData()
     tell(.tick)
   }
 
   func tell(_ event: WorkerSession.Event) {
-    for command in session.handle(event, at: Self.now) { perform(command) }
+    // Commands can lead to more events; each is handled in its turn.
+    events.append(event)
+    guard !isHandling else { return }
+    isHandling = true
+    while !events.isEmpty {
+      let event = events.removeFirst()
+      for command in session.handle(event, at: Self.now) { perform(command) }
+    }
+    isHandling = false
   }
 
   private func perform(_ command: WorkerSession.Command) {
@@ -173,7 +186,7 @@ public actor WorkerService {
     disconnect()
     connections += 1
     do throws(ZeroMQError) {
-      let socket = try Socket(.dealer, in: context, SocketOptions.connecting(maxMessageSize: SocketOptions.control))
+      let socket = try Socket(.dealer, in: context, SocketOptions.connecting(to: configuration.coordinator, maxMessageSize: SocketOptions.control))
       let monitor = try SocketMonitor(socket, in: context, name: "worker-\(ObjectIdentifier(self).hashValue)-\(connections)")
       try socket.connect(configuration.coordinator)
       watches.append(loop.watch(socket) { [weak self] in self?.assumeIsolated { $0.receiveControl() } })
@@ -210,9 +223,10 @@ public actor WorkerService {
   private func connectData(_ welcome: CoordinatorMessage.Welcome) {
     do throws(ZeroMQError) {
       let endpoint = configuration.coordinator.resolving(dataPort: welcome.dataPort)
-      let socket = try Socket(.dealer, in: context, SocketOptions.connecting(maxMessageSize: SocketOptions.data))
+      let socket = try Socket(.dealer, in: context, SocketOptions.connecting(to: endpoint, maxMessageSize: SocketOptions.data))
       try socket.connect(endpoint)
       watches.append(loop.watch(socket) { [weak self] in self?.assumeIsolated { $0.receiveData() } })
+      dataEndpoint = endpoint
       dataSocket = socket
       data = DataLink(socket, session: session.session, window: welcome.window, at: Self.now)
     } catch {
@@ -255,9 +269,12 @@ public actor WorkerService {
   // MARK: jobs
 
   private func prepare(_ offer: CoordinatorMessage.JobOffer) {
-    if let known = plans.first(where: { $0.fingerprint == offer.plan })?.plan { return probe(offer, known) }
+    if let known = plans.first(where: { $0.fingerprint == offer.plan })?.plan {
+      return probe(offer, known, session.session)
+    }
+    guard let data else { return refuse(offer.job, session.session, noData) }
     offers[offer.job] = (offer, [UInt8](repeating: 0, count: offer.descriptionBytes), offer.descriptionBytes)
-    data?.fetchDescription(of: offer.job, bytes: offer.descriptionBytes)
+    data.fetchDescription(of: offer.job, bytes: offer.descriptionBytes)
   }
 
   func described(_ job: JobID, _ frame: Frame, at offset: Int) {
@@ -265,6 +282,7 @@ public actor WorkerService {
     offers[job]!.description.replaceSubrange(offset..<offset + frame.count, with: frame.bytes)
     offers[job]!.missing -= frame.count
     guard offers[job]!.missing == 0, let complete = offers.removeValue(forKey: job) else { return }
+    let started = session.session
     helpers.submit { [self] in
       do throws(Failure) {
         let plan = try JobDescription.plan(from: complete.description)
@@ -275,33 +293,38 @@ public actor WorkerService {
               .planDiffers, "this worker plans the job differently than the coordinator",
               remedy: "run the same version of expomerge everywhere"))
         }
-        loop.perform { self.assumeIsolated { $0.planned(complete.offer, plan) } }
+        loop.perform { self.assumeIsolated { $0.planned(complete.offer, plan, started) } }
       } catch {
         let problem = error.problems[0]
-        loop.perform { self.assumeIsolated { $0.refuse(job, problem) } }
+        loop.perform { self.assumeIsolated { $0.refuse(job, started, problem) } }
       }
     }
   }
 
-  private func planned(_ offer: CoordinatorMessage.JobOffer, _ plan: Plan) {
+  private func planned(_ offer: CoordinatorMessage.JobOffer, _ plan: Plan, _ started: SessionID) {
+    // A coordinator that has begun again counts its jobs from 1 again.
+    guard session.session == started else { return }
     plans.append((offer.plan, plan))
     if plans.count > Self.planLimit { plans.removeFirst() }
-    probe(offer, plan)
+    probe(offer, plan, started)
   }
 
-  func refuse(_ job: JobID, _ problem: Problem) {
+  /// - Parameter started: the session that the job was offered in.
+  func refuse(_ job: JobID, _ started: SessionID, _ problem: Problem) {
+    guard session.session == started else { return }
     offers[job] = nil
     logger.error("job \(job) is refused: \(problem)")
     tell(.prepared(.init(job: job, refusal: ProblemReport(problem))))
   }
 
-  private func probe(_ offer: CoordinatorMessage.JobOffer, _ plan: Plan) {
+  private func probe(_ offer: CoordinatorMessage.JobOffer, _ plan: Plan, _ started: SessionID) {
     let configuration = configuration
-    let started = session.session
     helpers.submit { [self] in
-      guard plan.aligned.files.count == offer.aligned.files.count, plan.sft.files.count == offer.sft.files.count else {
+      guard plan.aligned.files.map(\.header.fileSize) == offer.aligned.files.map(\.bytes),
+        plan.sft.files.map(\.header.fileSize) == offer.sft.files.map(\.bytes)
+      else {
         let problem = Problem(.planDiffers, "the offer does not fit its plan")
-        return loop.perform { self.assumeIsolated { $0.refuse(offer.job, problem) } }
+        return loop.perform { self.assumeIsolated { $0.refuse(offer.job, started, problem) } }
       }
       let files = JobFiles(
         offer, plan: plan, roots: configuration.roots, method: configuration.readMethod, calls: configuration.calls)
@@ -310,9 +333,9 @@ public actor WorkerService {
   }
 
   private func probed(_ files: JobFiles, _ started: SessionID) {
-    // The session may have ended meanwhile, and the job with it.
-    guard session.session == started else { return }
+    // The session may have ended meanwhile, or the job.
     let prepared = files.prepared
+    guard session.session == started, session.isLooking(at: prepared.job) else { return }
     jobs[prepared.job] = files
     let inputs = prepared.aligned + prepared.sft
     let direct = inputs.count { $0 == .direct }
@@ -323,9 +346,10 @@ public actor WorkerService {
   }
 
   private func forget(_ job: JobID) {
-    jobs[job] = nil
+    let files = jobs.removeValue(forKey: job)
     offers[job] = nil
-    executors.forget(job)
+    // Closing can take long, where it has to wait for a network filesystem.
+    helpers.submit { withExtendedLifetime(files) {} }
     if jobs.isEmpty { memory.clear() }
   }
 }

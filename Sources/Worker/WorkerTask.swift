@@ -35,7 +35,8 @@ final class Fence: Sendable {
   func isPassed(at now: Int64) -> Bool { now >= nanoseconds.load(ordering: .acquiring) }
 }
 
-/// Executors that wait for their next shard: each has buffers and readers that need not be made anew.
+/// Executors of one job's files that wait for their next shard: each has buffers and readers that need not be made
+/// anew. It belongs to the files and goes with them, so no executor outlives what it was made for.
 final class ExecutorCache: Sendable {
   final class Box: @unchecked Sendable {
     // One slot at a time has it.
@@ -46,18 +47,13 @@ final class ExecutorCache: Sendable {
     }
   }
 
-  private let waiting = Mutex([JobID: [Box]]())
+  private let waiting = Mutex([Box]())
 
-  func take(_ task: WorkerTask) -> Box {
-    waiting.withLock { $0[task.key.job]?.popLast() }
-      ?? Box(ShardExecutor(plan: task.files.plan, aligned: task.files.aligned, sft: task.files.sft))
+  func take(_ files: JobFiles) -> Box {
+    waiting.withLock { $0.popLast() } ?? Box(ShardExecutor(plan: files.plan, aligned: files.aligned, sft: files.sft))
   }
 
-  func giveBack(_ box: Box, for job: JobID) {
-    waiting.withLock { $0[job, default: []].append(box) }
-  }
-
-  func forget(_ job: JobID) {
-    waiting.withLock { $0[job] = nil }
+  func giveBack(_ box: Box) {
+    waiting.withLock { $0.append(box) }
   }
 }

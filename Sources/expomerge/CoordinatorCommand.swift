@@ -32,7 +32,7 @@ struct CoordinatorCommand: ParsableCommand {
     linux_keep_freed_memory()
     try Console.forDaemons.reporting { () throws(Failure) in
       let control = try Endpoint(listen)
-      let data = try listenData.map { (text) throws(Failure) in try Endpoint(text) } ?? control.dataEndpoint
+      let data = try control.dataEndpoint(listenData)
       let state = try StateFolder.open(FilePath(state))
       let logger = log.logger("coordinator")
       var configuration = CoordinatorService.Configuration()

@@ -10,7 +10,8 @@ final class DaemonSignals {
   init(logger: Logger, drain: @escaping @Sendable (_ reason: String) -> Void) {
     for (number, name) in [(SIGTERM, "SIGTERM"), (SIGINT, "SIGINT")] {
       handle(number) {
-        signal(number, SIG_DFL)
+        signal(SIGTERM, SIG_DFL)
+        signal(SIGINT, SIG_DFL)
         drain(name)
       }
     }

@@ -56,7 +56,7 @@ struct MergeCommand: ParsableCommand {
         .joined(separator: " ")
       var company = MergeJob.Company()
       company.listen = try listen.map { (text) throws(Failure) in try Endpoint(text) }
-      company.listenData = try listenData.map { (text) throws(Failure) in try Endpoint(text) }
+      company.listenData = try company.listen?.dataEndpoint(listenData)
       company.rateLimit = limitRate?.bytes
       if listen != nil && !console.quiet { company.logger = log.logger("merge") }
       let start = ProgressDisplay.now()

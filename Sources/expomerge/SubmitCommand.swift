@@ -32,7 +32,9 @@ struct SubmitCommand: ParsableCommand {
         restart: output.restart,
         command: (["expomerge", "submit"] + pair.commandLine + ["--output", output.output]).map(shellQuoted)
           .joined(separator: " "))
-      guard case .submitted(let submitted) = try client.askOrThrow(.submit(submission)) else {
+      // Whether anybody is there is soon told; preparing a job can take minutes on a slow filesystem.
+      let epoch = try client.status(of: nil).coordinator.epoch
+      guard case .submitted(let submitted) = try client.askOrThrow(.submit(submission), timeout: 3_600_000) else {
         throw Failure(.unavailable, Problem(.init("answer-unexpected"), "the coordinator answered something else"))
       }
       console.emit(Message(job: submitted.job))
@@ -40,7 +42,7 @@ struct SubmitCommand: ParsableCommand {
         return console.result("job \(submitted.job) is running: expomerge status \(submitted.job)")
       }
       console.result("job \(submitted.job)")
-      try JobWatch(client: client, job: submitted.job, console: console).untilOver()
+      try JobWatch(client: client, job: submitted.job, epoch: epoch, console: console).untilOver()
     }
   }
 
@@ -62,6 +64,8 @@ struct SubmitCommand: ParsableCommand {
 struct JobWatch {
   let client: Client
   let job: JobID
+  /// Of the coordinator that took it on; another one counts its jobs from 1 again.
+  let epoch: Int
   let console: Console
 
   /// A coordinator may be away for so long, in seconds, while one waits for it.
@@ -85,13 +89,17 @@ struct JobWatch {
       do throws(Failure) {
         let status = try client.status(of: job)
         lastSeen = ProgressDisplay.now()
-        guard let current = status.jobs.first else { continue }
+        guard status.coordinator.epoch == epoch, let current = status.jobs.first else { throw lost }
         if current.state.isOver {
           display.finish()
           return try conclude(current)
         }
         display.show(.init(current))
       } catch {
+        if error.problems.contains(where: { $0.code == .jobLost }) || error.category == .inputNotFound {
+          display.finish()
+          throw lost
+        }
         guard error.category == .unavailable, ProgressDisplay.now() - lastSeen < Self.patience else {
           display.finish()
           throw error
@@ -99,6 +107,14 @@ struct JobWatch {
       }
       usleep(200_000)
     }
+  }
+
+  private var lost: Failure {
+    Failure(
+      .unavailable,
+      Problem(
+        .jobLost, "the coordinator was restarted and does not know job \(job) any more",
+        remedy: "submit it again with --restart"))
   }
 
   private func conclude(_ job: Status.Job) throws(Failure) {
@@ -112,7 +128,9 @@ struct JobWatch {
     case .cancelled:
       throw Failure(.interrupted, Problem(.interrupted, "job \(job.job) was cancelled"))
     default:
-      throw Failure(.inputOutput, job.problems.isEmpty ? [Problem(.init("job-failed"), "job \(job.job) failed")] : job.problems.map(\.problem))
+      throw Failure(
+        job.exitCode.flatMap { Failure.Category(rawValue: $0) } ?? .inputOutput,
+        job.problems.isEmpty ? [Problem(.init("job-failed"), "job \(job.job) failed")] : job.problems.map(\.problem))
     }
   }
 
@@ -120,6 +138,10 @@ struct JobWatch {
     let type = "merged"
     let job: Status.Job
   }
+}
+
+extension Problem.Code {
+  static let jobLost = Self("job-lost")
 }
 
 extension Progress.Snapshot {

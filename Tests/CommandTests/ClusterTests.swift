@@ -156,6 +156,36 @@ import Testing
     #expect(worker?.terminate() == 0)
   }
 
+  @Test("a worker that lived through its coordinator computes the new job, not the old one of that number")
+  func newCoordinatorNewJob() throws {
+    let tool = try prepare()
+    var cluster: TestCluster? = try TestCluster(folder.path)
+    let address = cluster?.address ?? ""
+    let worker = try cluster?.worker("w", roots: ["/"], more: ["--limit-rate", "60KB"])
+    #expect(worker?.waitFor("joined") != nil)
+    let pair = ["--sft", "pair/sft", "--aligned", "pair/aligned", "--shard-size", "64KiB", "--output", "out"]
+    #expect(try tool.run(["submit", "--coordinator", address, "--alpha", "0.7"] + pair).status == 0)
+    while try (cluster?.workers()["w"]?["running"] as? Int ?? 0) == 0 {}
+    cluster?.coordinator.kill()
+    cluster = nil
+    let again = try Daemon(["coordinator", "--listen", address, "--state", folder("state").string], in: folder.path)
+    #expect(again.waitFor("worker w joined") != nil)
+    let options = ["submit", "--coordinator", address, "--alpha", "0.3", "--restart", "--wait"]
+    let submitted = try tool.run(options + pair)
+    #expect(submitted.status == 0, "\(submitted.errors)")
+    #expect(contents("out") == contents("expected"))
+  }
+
+  @Test("a data address that workers would not find is refused")
+  func dataAddress() throws {
+    let tool = Tool(folder: folder.path)
+    for data in ["ipc:///tmp/x", "tcp://127.0.0.2:0"] {
+      let result = try tool("coordinator", "--listen", "tcp://127.0.0.1:0", "--listen-data", data, "--state", "s")
+      #expect(result.status == 64)
+      #expect(result.errors.contains("where workers look for it"))
+    }
+  }
+
   @Test("drain lets a worker end; cancel ends a job and leaves what it made")
   func drainAndCancel() throws {
     let tool = try prepare()
