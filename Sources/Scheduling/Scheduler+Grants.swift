@@ -134,8 +134,6 @@ extension Scheduler {
         job.status[key.shard] = .done
         return false
       }
-      // Another lease that is left alone may be slow again.
-      if job.live[key.shard] != nil { job.speculated.remove(key.shard) }
       guard job.status[key.shard] == .leased, job.live[key.shard] == nil, !job.isStopping else { return false }
       switch fate {
       case .retry(let delay):

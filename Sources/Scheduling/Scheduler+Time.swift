@@ -53,7 +53,7 @@ extension Scheduler {
     }
   }
 
-  /// Gives the slowest shards to workers that have nothing else to do: each shard to one more worker, once.
+  /// Gives the slowest shards to workers that have nothing else to do: each shard to one more worker at a time.
   private mutating func speculate() {
     guard grantsAllowed else { return }
     for id in joined {
@@ -63,13 +63,16 @@ extension Scheduler {
       // Ordinary work comes first.
       fill(id)
       while let session = sessions[id], session.leases.count < session.hello.slots, let slowest = slowest(for: id) {
-        jobs[slowest.key.job]?.speculated.insert(slowest.key.shard)
+        jobs[slowest.key.job]?.speculated[slowest.key.shard, default: 0] += 1
         let key = grant(slowest.key.shard, of: slowest.key.job, to: id, seq: session.seq + 1)
         send(.grant(.init([key])), to: id)
         note(.speculated(key, name: session.hello.name))
       }
     }
   }
+
+  /// A second worker may vanish too, and the first may never end; but no shard is passed round for ever.
+  private static let speculationLimit = 3
 
   /// The lease that has been running for longest, if that is much longer than usual.
   private func slowest(for id: SessionID) -> Lease? {
@@ -80,7 +83,7 @@ extension Scheduler {
       }
       let usual = job.turnaround.count > 0 ? job.turnaround.sum / job.turnaround.count : 0
       let age = max(configuration.speculationMilliseconds, 2 * usual)
-      for (shard, keys) in job.live where keys.count == 1 && !job.speculated.contains(shard) {
+      for (shard, keys) in job.live where keys.count == 1 && job.speculated[shard, default: 0] < Self.speculationLimit {
         guard let lease = leases[keys[0]], lease.session != id, lease.phase == .granted,
           now.milliseconds(since: lease.grantedAt) >= age || isStalled(lease),
           access.classes[job.pending.stretch(of: shard)] != JobAccess.barred,

@@ -100,7 +100,8 @@ public struct Scheduler: Sendable {
     var live: [Int: [Attempt]] = [:]
     var failures: [Int: Failures] = [:]
     var inputFailures: [WorkerMessage.Failed.Input: Failures] = [:]
-    var speculated: Set<Int> = []
+    /// How often shards were given to a second worker.
+    var speculated: [Int: Int] = [:]
     /// Shards that two workers may have written to; with the worker whose result counts.
     var contested: Set<Int> = []
     var verifying: Set<Int> = []

@@ -151,6 +151,11 @@ struct SchedulerDriver {
 
   // MARK: time
 
+  /// Time passes, and nobody notices.
+  mutating func skip(milliseconds: Int) {
+    now = now.adding(milliseconds: milliseconds)
+  }
+
   /// Time passes, with ticks four times a second and a beat a second of every worker that beats.
   mutating func pass(milliseconds: Int) {
     let end = now.adding(milliseconds: milliseconds)

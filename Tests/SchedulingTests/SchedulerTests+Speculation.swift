@@ -57,10 +57,31 @@ extension SchedulerTests {
     driver.join("third")
     driver.pass(milliseconds: 60_000)
     #expect(driver.messages("third").granted.isEmpty)
-    // Nor once more when the second gives it up.
-    driver.peers["fast"]!.held = []
-    driver.pass(milliseconds: 60_000)
-    #expect(driver.scheduler.job(JobID(1))?.retries == 1)
+  }
+
+  @Test("when the second worker gives it up another gets it, but not for ever")
+  func givenUp() {
+    var driver = speculated()
+    for _ in 0..<10 {
+      driver.peers["fast"]!.held = []
+      driver.pass(milliseconds: 10_000)
+    }
+    #expect(driver.scheduler.job(JobID(1))?.retries == 3)
+  }
+
+  @Test("a coordinator that stood still takes nobody for lost")
+  func absence() {
+    var driver = SchedulerDriver()
+    driver.join("a")
+    driver.add(files: [1])
+    let held = driver.held("a")
+    #expect(held.count == 1)
+    // Suspended: the clock goes on, and the first that happens afterwards is a tick.
+    driver.skip(milliseconds: 3_600_000)
+    driver.handle(.tick)
+    driver.pass(milliseconds: 2000)
+    #expect(driver.held("a") == held)
+    #expect(!driver.notes.contains { if case .workerLost = $0 { true } else { false } })
   }
 
   @Test("a worker is not given its own shard a second time")
