@@ -70,6 +70,10 @@ let package = Package(
     .executableTarget(
       name: "scheduler-bench", dependencies: ["Scheduling", "Wire", "Planning", "Digests"],
       path: "Scripts/bench/scheduler", swiftSettings: strict),
+    .executableTarget(
+      name: "dealers-bench",
+      dependencies: ["Scheduling", "Transport", "Wire", "ZeroMQ", "Threads", "Planning", "Kernels", "Digests", "Diagnostics"],
+      path: "Scripts/bench/dealers", swiftSettings: strict),
 
     .target(
       name: "Simulation", dependencies: ["Scheduling", "Wire", "Planning", "Digests", "Diagnostics"],

@@ -1,10 +1,15 @@
 """Benchmarks of expomerge: whole processes, in turns, as ratios of one run. Started by Scripts/bench/run.
 
-  floor   merge against a program that moves the same bytes and computes nothing
-  peers   merge against mergekit and against the authors' method with transformers
-  memory  peak memory of merges of 2 GB and of 13 GB
-  start   expomerge --help, and a whole merge of a tiny pair
-  plan    plan and inspect of a pair of 671 billion parameters
+  floor      merge against a program that moves the same bytes and computes nothing
+  peers      merge against mergekit and against the authors' method with transformers
+  memory     peak memory of merges of 2 GB and of 13 GB
+  start      expomerge --help, and a whole merge of a tiny pair
+  plan       plan and inspect of a pair of 671 billion parameters
+  cluster    a coordinator and two workers that share the files against one merge
+  stream     a worker that shares no files against libzmq moving the same bytes
+  scheduler  grants of the scheduler alone, for a million shards and a thousand workers
+  latency    from a result to the next grant, with 200 workers
+  scaleout   one to eight workers of limited rate
 
 Figures are the median, with the least and the most in brackets. A ratio is taken within each round, in which
 the commands follow one another. Nothing is asserted: a target that is not met is shown as such.
@@ -24,15 +29,14 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import report
+from cluster import cluster, latency, scaleout, scheduler, stream
 from compare import compare
-from measure import Argument, Command, CommandFailed, Memory, Run, Runner, Spread, say
-from report import Row
+from measure import Argument, Command, CommandFailed, Memory, Spread, say
+from suite import ALPHA, THREADS, Bench, mebibytes, milliseconds, over, recipe, seconds, times, weights_size
 
 HERE = Path(__file__).resolve().parent
 PYTHON_SCRIPTS = HERE.parent / "python"
 
-ALPHA = "0.3"
-THREADS = 2
 FLOOR_LIMIT = 1.15
 PEER_LIMITS = {"none": 20, "full": 10}
 ANONYMOUS_LIMIT = 256 << 20
@@ -40,81 +44,6 @@ FLAT_LIMIT = 16 << 20
 LARGE_MERGE_SPACE = 20 * 10**9
 MERGEKIT = "mergekit==0.1.5"
 OFFLINE = {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1", "OMP_NUM_THREADS": str(THREADS)}
-
-seconds = "{:.2f} s".format
-times = "{:.2f}".format
-
-
-def milliseconds(value: float) -> str:
-    return f"{value * 1e3:.1f} ms"
-
-
-def mebibytes(value: float) -> str:
-    return f"{value / (1 << 20):.0f} MiB"
-
-
-class Bench:
-    """What the benchmarks share: the inputs, the commands, and the rows found so far."""
-
-    def __init__(self, options: argparse.Namespace) -> None:
-        self.work: Path = options.work.resolve()
-        self.binary: Path = options.binary.resolve()
-        self.floor: Path = options.floor.resolve()
-        self.quick: bool = options.quick
-        self.rounds: int | None = options.rounds
-        self.venv: Path = (options.venv or self.work / "venv").absolute()
-        self.runner = Runner(self.work / "last.log")
-        self.rows: list[Row] = []
-        self.runs: dict[str, dict[str, list[Run]]] = {}
-        self.peaks: dict[str, Memory] = {}
-
-    def count(self, usual: int, quick: int) -> int:
-        return self.rounds or (quick if self.quick else usual)
-
-    def pair(self, shape: str, sparse: bool = False) -> Path:
-        """The folder of a sample pair, made if it is not there."""
-        folder = self.work / (f"{shape}-sparse" if sparse else shape)
-        if not folder.exists():
-            say(f"making {folder.name}")
-            making = folder.with_name(folder.name + ".making")
-            sample: list[Argument] = [self.binary, "sample", "--shape", shape, "--output", making, *(["--sparse"] if sparse else [])]
-            self.runner.run(Command("sample", sample, makes=making))
-            making.rename(folder)
-        return folder
-
-    def merge(self, pair: Path, *arguments: str, name: str = "") -> Command:
-        output = self.work / "out"
-        fixed: list[Argument] = ["--output", output, "--threads", str(THREADS), "--quiet"]
-        return Command(name or " ".join(["merge", *arguments]), [self.binary, "merge", *recipe(pair), *fixed, *arguments], makes=output)
-
-    def in_turns(self, benchmark: str, commands: Sequence[Command], count: int, pair: Path) -> dict[str, list[Run]]:
-        runs = self.runner.rounds(commands, count, inputs=[pair])
-        self.runs.setdefault(benchmark, {}).update(runs)
-        return runs
-
-    def add(self, benchmark: str, name: str, figure: str, target: str = "", met: bool | None = None) -> None:
-        self.rows.append(Row(benchmark, name, figure, target, met))
-
-    def add_times(self, benchmark: str, runs: dict[str, list[Run]], size: int) -> None:
-        """For information: how long each command took, for an output of `size` bytes."""
-        for name, of_name in runs.items():
-            wall = Spread.of(run.wall for run in of_name)
-            processor = Spread.of(run.processor for run in of_name).median
-            self.add(benchmark, name, f"{wall.text(seconds)}; {processor:.2f} s of processor; {size / wall.median / 1e9:.2f} GB/s")
-
-
-def recipe(pair: Path) -> list[Argument]:
-    return ["--sft", pair / "sft", "--aligned", pair / "aligned", "--alpha", ALPHA]
-
-
-def over(runs: Sequence[Run], others: Sequence[Run], by: Callable[[Run], float] = lambda run: run.wall) -> Spread:
-    """The ratio, round by round."""
-    return Spread.of(by(run) / by(other) for run, other in zip(runs, others, strict=True))
-
-
-def weights_size(folder: Path) -> int:
-    return sum(path.stat().st_size for path in folder.glob("*.safetensors"))
-
 
 # floor
 
@@ -146,7 +75,7 @@ def floor(bench: Bench) -> None:
 def floor_command(bench: Bench, pair: Path, sync: str, *how: str) -> Command:
     output = bench.work / "out"
     options = [*how, *(["--sync"] if sync == "full" else [])]
-    arguments: list[Argument] = [bench.floor, "--threads", str(THREADS), *options, pair / "sft", pair / "aligned", output]
+    arguments: list[Argument] = [bench.programs / "floor", "--threads", str(THREADS), *options, pair / "sft", pair / "aligned", output]
     return Command(" ".join(["floor", *options]), arguments, makes=output)
 
 
@@ -309,7 +238,11 @@ def plan(bench: Bench) -> None:
         bench.add("plan", name, Spread.of(run.wall for run in of_name).text(seconds))
 
 
-BENCHMARKS: dict[str, Callable[[Bench], None]] = {each.__name__: each for each in (floor, peers, memory, start, plan)}
+BENCHMARKS: dict[str, Callable[[Bench], None]] = {
+    each.__name__: each for each in (floor, peers, memory, start, plan, cluster, stream, scheduler, latency, scaleout)
+}
+PROGRAMS = {"floor": "floor", "stream": "zmq_floor", "scheduler": "scheduler-bench", "latency": "dealers-bench"}
+"""What else a benchmark runs, which Scripts/bench/run builds."""
 
 
 @contextlib.contextmanager
@@ -355,14 +288,14 @@ def parse() -> argparse.Namespace:
     add = parser.add_argument
     add("--quick", action="store_true", help="fewer rounds; without the peers and the merge of 13 GB")
     add("--only", type=chosen, default=list(BENCHMARKS), metavar="NAME,...", help="these benchmarks")
-    add("--rounds", type=positive, metavar="N", help="rounds of floor (9), peers (2) and plan (5)")
+    add("--rounds", type=positive, metavar="N", help="rounds: floor (9), peers (2), plan (5), cluster (9), stream (5), others (3)")
     add("--work", type=Path, required=True, metavar="DIR", help="folder to work in, which keeps the inputs (default: a fresh one, removed)")
     add("--binary", type=Path, required=True, metavar="PATH", help="the expomerge to measure (default: build it)")
     add("--venv", type=Path, metavar="DIR", help="virtual environment with the peers, made if missing (default: in the work folder)")
     add("--ballast", type=float, metavar="GIB", help="free memory kept from a hypervisor (default: 8, with peers 12, if there is one)")
     add("--json", type=Path, metavar="FILE", help="write all figures of all runs")
     add("--markdown", type=Path, metavar="FILE", help="write the table")
-    add("--floor", type=Path, required=True, help=argparse.SUPPRESS)
+    add("--programs", type=Path, required=True, help=argparse.SUPPRESS)
     add("--check", action="store_true", help=argparse.SUPPRESS)
     return parser.parse_args()
 
@@ -370,7 +303,7 @@ def parse() -> argparse.Namespace:
 def main() -> None:
     options = parse()
     if options.check:  # the options are good: worth building for
-        return
+        return print("\n".join(PROGRAMS[name] for name in options.only if name in PROGRAMS))
     bench = Bench(options)
     version = subprocess.run([bench.binary, "--version"], check=True, capture_output=True, text=True).stdout.strip()
     chosen: list[str] = options.only
