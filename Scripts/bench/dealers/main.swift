@@ -184,7 +184,7 @@ actor Dealers {
 
   private func connect(_ dealer: Dealer) {
     do throws(ZeroMQError) {
-      let socket = try Socket(.dealer, in: context, SocketOptions.connecting(maxMessageSize: SocketOptions.control))
+      let socket = try Socket(.dealer, in: context, SocketOptions.connecting(to: endpoint, maxMessageSize: SocketOptions.control))
       try socket.connect(endpoint)
       dealer.socket = socket
       let index = dealer.index
@@ -226,7 +226,7 @@ actor Dealers {
 
   private func connectData(_ welcome: CoordinatorMessage.Welcome) {
     do throws(ZeroMQError) {
-      let socket = try Socket(.dealer, in: context, SocketOptions.connecting(maxMessageSize: SocketOptions.data))
+      let socket = try Socket(.dealer, in: context, SocketOptions.connecting(to: endpoint, maxMessageSize: SocketOptions.data))
       try socket.connect(endpoint.resolving(dataPort: welcome.dataPort))
       dataWatch = loop.watch(socket) { [weak self] in self?.assumeIsolated { $0.receiveData() } }
       data = socket
