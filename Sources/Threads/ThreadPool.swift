@@ -45,9 +45,11 @@ public final class ThreadPool: Sendable {
   }
 
   public init(count: Int) {
-    team = ThreadTeam(count: count) { [shared] _ in
+    team = ThreadTeam(count: count, mayRunHere: false) { [shared] _ in
       while let work = shared.next() { work() }
     }
+    // Waiting for work that nobody does would be worse.
+    precondition(team.started > 0, "no thread can be started: raise the limit of processes (ulimit -u)")
   }
 
   public func submit(_ work: @escaping @Sendable () -> Void) {

@@ -5,13 +5,24 @@ import Glibc
 /// Threads for work that blocks: computing, reading, writing. Never the cooperative pool, which must not block.
 public final class ThreadTeam: Sendable {
   private let group = DispatchGroup()
+  /// Threads that run, or have run.
+  let started: Int
 
   /// Starts up to `count` threads, as many as there can be, that each run `body` once. `body` must share out the work
   /// itself, as fewer threads may start.
-  public init(count: Int, body: @escaping @Sendable (_ index: Int) -> Void) {
+  ///
+  /// - Parameter mayRunHere: whether the caller runs `body` where no thread can be started.
+  public init(count: Int, mayRunHere: Bool = true, body: @escaping @Sendable (_ index: Int) -> Void) {
+    started = Self.start(count, group, mayRunHere: mayRunHere, body)
+  }
+
+  /// - Returns: how many threads were started.
+  private static func start(
+    _ count: Int, _ group: DispatchGroup, mayRunHere: Bool, _ body: @escaping @Sendable (_ index: Int) -> Void
+  ) -> Int {
     for index in 0..<count {
       group.enter()
-      let start = Start { [group] in
+      let start = Start {
         body(index)
         group.leave()
       }
@@ -31,9 +42,10 @@ public final class ThreadTeam: Sendable {
       // Short of threads: those that started do the work, or else this one does.
       argument.release()
       group.leave()
-      if index == 0 { body(0) }
-      return
+      if index == 0 && mayRunHere { body(0) }
+      return index
     }
+    return count
   }
 
   private final class Start: Sendable {

@@ -16,8 +16,10 @@ public enum SocketOptions {
   }
 
   /// A worker's or a client's. With IPv6 libzmq takes a name's IPv6 address only, so it is for addresses that are one.
-  public static func connecting(to endpoint: Endpoint, maxMessageSize: Int) -> [Socket.Option] {
-    common + (endpoint.address.hasPrefix("[") ? [.ipv6] : []) + [
+  ///
+  /// - Parameter ipv6: tries a name's IPv6 address.
+  public static func connecting(to endpoint: Endpoint, maxMessageSize: Int, ipv6: Bool = false) -> [Socket.Option] {
+    common + (ipv6 || endpoint.address.hasPrefix("[") ? [.ipv6] : []) + [
       .linger(1000), .maxMessageSize(Int64(maxMessageSize)), .reconnectInterval(100, most: 2000),
       .sendHighWaterMark(100_000), .receiveHighWaterMark(10_000),
     ]

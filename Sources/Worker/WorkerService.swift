@@ -182,11 +182,17 @@ public actor WorkerService {
     }
   }
 
+  /// Every second attempt.
+  private var triesIPv6: Bool { connections % 2 == 0 }
+
   private func connect() {
     disconnect()
     connections += 1
     do throws(ZeroMQError) {
-      let socket = try Socket(.dealer, in: context, SocketOptions.connecting(to: configuration.coordinator, maxMessageSize: SocketOptions.control))
+      let socket = try Socket(
+        .dealer, in: context,
+        SocketOptions.connecting(
+          to: configuration.coordinator, maxMessageSize: SocketOptions.control, ipv6: triesIPv6))
       let monitor = try SocketMonitor(socket, in: context, name: "worker-\(ObjectIdentifier(self).hashValue)-\(connections)")
       try socket.connect(configuration.coordinator)
       watches.append(loop.watch(socket) { [weak self] in self?.assumeIsolated { $0.receiveControl() } })
@@ -223,7 +229,7 @@ public actor WorkerService {
   private func connectData(_ welcome: CoordinatorMessage.Welcome) {
     do throws(ZeroMQError) {
       let endpoint = configuration.coordinator.resolving(dataPort: welcome.dataPort)
-      let socket = try Socket(.dealer, in: context, SocketOptions.connecting(to: endpoint, maxMessageSize: SocketOptions.data))
+      let socket = try Socket(.dealer, in: context, SocketOptions.connecting(to: endpoint, maxMessageSize: SocketOptions.data, ipv6: triesIPv6))
       try socket.connect(endpoint)
       watches.append(loop.watch(socket) { [weak self] in self?.assumeIsolated { $0.receiveData() } })
       dataEndpoint = endpoint
