@@ -77,7 +77,8 @@ struct JobWatch {
     let cancellation = Cancellation()
     let signals = Signals(cancelling: cancellation)
     defer { withExtendedLifetime(signals) {} }
-    var lastSeen = ProgressDisplay.now()
+    let start = ProgressDisplay.now()
+    var lastSeen = start
     while true {
       if cancellation.isCancelled {
         display.finish()
@@ -105,7 +106,8 @@ struct JobWatch {
           throw error
         }
       }
-      usleep(200_000)
+      // The end of a short job is not seen late: a twentieth of its time.
+      usleep(UInt32(min(max((ProgressDisplay.now() - start) / 20, 0.01), 0.2) * 1e6))
     }
   }
 
