@@ -32,7 +32,7 @@ import report
 from cluster import cluster, latency, scaleout, scheduler, stream
 from compare import compare
 from measure import Argument, Command, CommandFailed, Memory, Spread, say
-from suite import ALPHA, THREADS, Bench, mebibytes, milliseconds, over, recipe, seconds, times, weights_size
+from suite import ALPHA, THREADS, Bench, mebibytes, milliseconds, over, over_fastest, recipe, seconds, times, weights_size
 
 HERE = Path(__file__).resolve().parent
 PYTHON_SCRIPTS = HERE.parent / "python"
@@ -62,8 +62,7 @@ def floor(bench: Bench) -> None:
 
         for each in (*mapped, reading):
             ratio = over(runs[merge.name], runs[each.name])
-            fastest = min(run.wall for run in runs[merge.name]) / min(run.wall for run in runs[each.name])
-            figure = f"{ratio.text(times)}; fastest runs {times(fastest)}"
+            figure = f"{ratio.text(times)}; fastest runs {times(over_fastest(runs[merge.name], runs[each.name]))}"
             title = f"{merge.name}: time over that of {each.name}"
             if each in mapped:
                 bench.add("floor", title, figure, f"<= {FLOOR_LIMIT}", ratio.median <= FLOOR_LIMIT)
@@ -262,12 +261,11 @@ def ballast(gibibytes: float) -> Iterator[None]:
             holder.stdin.close()
 
 
-def usual_ballast(chosen: Sequence[str], quick: bool) -> float:
-    """Enough for the outputs, or for what the peers use, but at most half of what is available."""
+def usual_ballast() -> float:
+    """Nearly all that is available: files are written to blocks of megabytes first, wherever free memory still has any."""
     if not report.virtual():
         return 0
-    wanted = 12 if "peers" in chosen and not quick else 8
-    return min(wanted, report.available_memory() / (1 << 30) / 2)
+    return min(32, report.available_memory() / (1 << 30) * 0.9)
 
 
 def parse() -> argparse.Namespace:
@@ -288,11 +286,11 @@ def parse() -> argparse.Namespace:
     add = parser.add_argument
     add("--quick", action="store_true", help="fewer rounds; without the peers and the merge of 13 GB")
     add("--only", type=chosen, default=list(BENCHMARKS), metavar="NAME,...", help="these benchmarks")
-    add("--rounds", type=positive, metavar="N", help="rounds: floor (9), peers (2), plan (5), cluster (9), stream (5), others (3)")
+    add("--rounds", type=positive, metavar="N", help="rounds: floor (9), peers (2), plan (5), cluster (9), stream (5), scheduler and latency (3), scaleout (1)")
     add("--work", type=Path, required=True, metavar="DIR", help="folder to work in, which keeps the inputs (default: a fresh one, removed)")
     add("--binary", type=Path, required=True, metavar="PATH", help="the expomerge to measure (default: build it)")
     add("--venv", type=Path, metavar="DIR", help="virtual environment with the peers, made if missing (default: in the work folder)")
-    add("--ballast", type=float, metavar="GIB", help="free memory kept from a hypervisor (default: 8, with peers 12, if there is one)")
+    add("--ballast", type=float, metavar="GIB", help="free memory kept from a hypervisor (default: most, at most 32, if there is one)")
     add("--json", type=Path, metavar="FILE", help="write all figures of all runs")
     add("--markdown", type=Path, metavar="FILE", help="write the table")
     add("--programs", type=Path, required=True, help=argparse.SUPPRESS)
@@ -307,7 +305,7 @@ def main() -> None:
     bench = Bench(options)
     version = subprocess.run([bench.binary, "--version"], check=True, capture_output=True, text=True).stdout.strip()
     chosen: list[str] = options.only
-    size = options.ballast if options.ballast is not None else usual_ballast(chosen, bench.quick)
+    size = options.ballast if options.ballast is not None else usual_ballast()
     with ballast(size):
         for name in chosen:
             say(f"== {name}")

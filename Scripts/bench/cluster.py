@@ -14,7 +14,7 @@ from types import TracebackType
 from typing import Any
 
 from measure import Argument, Command, CommandFailed, Spread, files_of, processor_times, remove, say, warm
-from suite import THREADS, Bench, mebibytes, milliseconds, over, recipe, seconds, times, weights_size
+from suite import THREADS, Bench, mebibytes, milliseconds, over, over_fastest, recipe, seconds, times, weights_size
 
 CLUSTER_LIMIT = 1.2
 STREAM_LIMIT = 0.7
@@ -25,7 +25,7 @@ DEALERS_RATE = 2000
 LATENCY_LIMIT = 0.01
 SCALE = (1, 2, 4, 8)
 SCALE_LIMIT = 0.95
-SCALE_RATE = 100
+SCALE_RATE = 50
 SPARSE_MERGE_SPACE = 20 * 10**9
 PATIENCE = 20.0
 
@@ -128,7 +128,8 @@ def cluster(bench: Bench) -> None:
         runs = bench.in_turns("cluster", [merge, submit], bench.count(9, 3), pair)
         jobs = running.jobs()[1:]  # the first was to warm up
     ratio = over(runs[submit.name], runs[merge.name])
-    bench.add("cluster", f"{submit.name}: time over that of {merge.name}", ratio.text(times), f"<= {CLUSTER_LIMIT}", ratio.median <= CLUSTER_LIMIT)
+    figure = f"{ratio.text(times)}; fastest runs {times(over_fastest(runs[submit.name], runs[merge.name]))}"
+    bench.add("cluster", f"{submit.name}: time over that of {merge.name}", figure, f"<= {CLUSTER_LIMIT}", ratio.median <= CLUSTER_LIMIT)
     alone = Spread.of(job / run.wall for job, run in zip(jobs, runs[merge.name], strict=True))
     bench.add("cluster", f"the job, as the coordinator counts: time over that of {merge.name}", alone.text(times))
     bench.add_times("cluster", runs, weights_size(pair / "aligned"))
@@ -153,7 +154,8 @@ def stream(bench: Bench) -> None:
     best = max(ratios.values(), key=lambda ratio: ratio.median)
     for name, ratio in ratios.items():
         target = (f">= {STREAM_LIMIT}", ratio.median >= STREAM_LIMIT) if ratio is best else ()
-        bench.add("stream", f"{name}: throughput over that of zmq_floor", ratio.text(times), *target)
+        figure = f"{ratio.text(times)}; fastest runs {times(over_fastest(runs[floor.name], runs[name]))}"
+        bench.add("stream", f"{name}: throughput over that of zmq_floor", figure, *target)
     bench.add_times("stream", runs, size)
 
 
@@ -233,7 +235,7 @@ def scaleout(bench: Bench) -> None:
     size = weights_size(pair / "aligned")
     files = files_of([pair])
     throughput: dict[int, list[float]] = {count: [] for count in SCALE}
-    for number in range(bench.count(3, 1)):
+    for number in range(bench.count(1, 1)):
         for count in SCALE:
             options: list[Argument] = ["--root", bench.work, "--slots", "1", "--limit-rate", f"{SCALE_RATE}MB"]
             with Cluster(bench, [options] * count) as running:

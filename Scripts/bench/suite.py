@@ -83,5 +83,9 @@ def over(runs: Sequence[Run], others: Sequence[Run], by: Callable[[Run], float] 
     return Spread.of(by(run) / by(other) for run, other in zip(runs, others, strict=True))
 
 
+def over_fastest(runs: Sequence[Run], others: Sequence[Run]) -> float:
+    return min(run.wall for run in runs) / min(run.wall for run in others)
+
+
 def weights_size(folder: Path) -> int:
     return sum(path.stat().st_size for path in folder.glob("*.safetensors"))
