@@ -1,4 +1,3 @@
-public import Digests
 public import Wire
 
 /// What others may see of a scheduler.
@@ -21,7 +20,6 @@ extension Scheduler {
     public let doneCount: Int
     public let leased: Int
     public let retries: Int
-    public let isDone: [Bool]
   }
 
   /// In the order of joining.
@@ -41,9 +39,11 @@ extension Scheduler {
   public func job(_ id: JobID) -> JobView? {
     guard let job = jobs[id] else { return nil }
     return JobView(
-      id: id, shardCount: job.shardCount, doneCount: job.doneCount, leased: job.live.count, retries: job.retryCount,
-      isDone: job.status.map { $0 == .done })
+      id: id, shardCount: job.shardCount, doneCount: job.doneCount, leased: job.live.count, retries: job.retryCount)
   }
+
+  /// By shard; for tests.
+  package func isDone(_ id: JobID) -> [Bool] { jobs[id]?.status.map { $0 == .done } ?? [] }
 
   /// Whether a lease lives, and whose it is.
   public func holder(of key: Attempt) -> SessionID? {
@@ -56,10 +56,4 @@ extension Scheduler {
 
   public func hasSession(_ id: SessionID) -> Bool { sessions[id] != nil }
   public var hasLeases: Bool { !leases.isEmpty }
-
-  /// Digests of a running job's shards; nil for those that are not done.
-  public func digests(of id: JobID) -> [Digest128?] {
-    guard let job = jobs[id] else { return [] }
-    return job.status.indices.map { job.status[$0] == .done ? job.digests[$0] : nil }
-  }
 }

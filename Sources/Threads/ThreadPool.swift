@@ -6,9 +6,8 @@ public final class ThreadPool: Sendable {
   private let shared = Shared()
   private let team: ThreadTeam
 
-  /// What the threads share: a queue, and what they wait on.
+  /// What the threads share: a queue, and what they wait on. Sound to send, as its members are guarded by its lock.
   private final class Shared: @unchecked Sendable {
-    // Guarded by `lock`, as pthreads' conditions know no other.
     var queue: [@Sendable () -> Void] = []
     var first = 0
     var isStopping = false

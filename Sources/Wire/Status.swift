@@ -87,8 +87,6 @@ public struct Status: Sendable, Equatable, Codable {
     case active, draining
     /// Has failed too often of late, and gets no work for a while.
     case setAside
-    /// Has not been heard of for too long, or said goodbye.
-    case gone
   }
 
   public struct Worker: Sendable, Equatable, Codable {

@@ -41,7 +41,6 @@ final class DataLink {
   private let window: Int
   private var nextTag = 1
   private var waiting: [Request] = []
-  private var firstWaiting = 0
   private var fetching: [Int: Request] = [:]
   private var deliveries: [Delivery] = []
   private var storing: [Int: (delivery: Delivery, end: Int, count: Int)] = [:]

@@ -3,7 +3,7 @@ import Synchronization
 
 /// Memory for the slices of a shard, given back to its pool with the last reference.
 ///
-/// Sound to send: one holder writes at a time - the loop that receives, or the slot that computes - and hands it on.
+/// Sound to send: one thread fills it, a slot with output or a reader with a slice, and hands it on.
 package final class SliceMemory: @unchecked Sendable {
   package let bytes: UnsafeMutableRawBufferPointer
   private let pool: SliceMemoryPool
@@ -20,7 +20,7 @@ package final class SliceMemory: @unchecked Sendable {
 
 /// Keeps memory that was used before: new pages would have to be cleared each time.
 package final class SliceMemoryPool: Sendable {
-  // Pointers to mappings that nobody else has.
+  // Sound to send: mappings that nobody else has a pointer to.
   private struct Kept: @unchecked Sendable {
     var mappings: [UnsafeMutableRawBufferPointer] = []
   }
