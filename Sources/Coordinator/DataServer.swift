@@ -25,6 +25,8 @@ actor DataServer {
     private var written = 0
     private let ended = Atomic(false)
 
+    private static let blockSize = 256 << 10
+
     init(key: Attempt, shard: Plan.Shard, file: File) {
       self.key = key
       self.shard = shard
@@ -38,8 +40,12 @@ actor DataServer {
     /// By one thread at a time.
     func write(_ bytes: UnsafeRawBufferPointer, at offset: Int) throws(Failure) {
       if hasEnded { return }
-      try file.write(bytes, at: shard.range.lowerBound + offset)
-      hash.update(bytes)
+      // In pieces that stay in a core's cache from the file to the digest.
+      for start in stride(from: 0, to: bytes.count, by: Self.blockSize) {
+        let block = UnsafeRawBufferPointer(rebasing: bytes[start..<min(start + Self.blockSize, bytes.count)])
+        try file.write(block, at: shard.range.lowerBound + offset + start)
+        hash.update(block)
+      }
       written += bytes.count
     }
 
@@ -66,7 +72,7 @@ actor DataServer {
   }
 
   private struct Outflow {
-    /// Chunks that are read or being sent.
+    /// Bytes that are read or being sent.
     var underWay = 0
     var waiting: [(DataMessage.Fetch, PreparedMerge)] = []
   }
@@ -75,14 +81,14 @@ actor DataServer {
   nonisolated var unownedExecutor: UnownedSerialExecutor { loop.asUnownedSerialExecutor() }
   private let readThreads: ThreadPool
   private let writeThreads: ThreadPool
-  private let pool = SliceMemoryPool(limit: 64)
+  private let pool = SliceMemoryPool(limit: 16)
   private var inflows: [Attempt: Inflow] = [:]
   private var outflows: [[UInt8]: Outflow] = [:]
   /// Writes under way, by job: publishing waits for them.
   private var writes: [JobID: Int] = [:]
 
-  /// Fetches of one worker that are under way at a time, and that wait.
-  private static let readLimit = 16
+  /// Bytes for one worker that are under way at a time, and fetches that wait.
+  private static let readLimit = 24 << 20
   private static let queueLimit = 4096
 
   private let send: @Sendable ([UInt8], DataMessage, Frame?) -> Void
@@ -118,7 +124,7 @@ actor DataServer {
   private func readNext(_ route: [UInt8]) {
     while var outflow = outflows[route], outflow.underWay < Self.readLimit, !outflow.waiting.isEmpty {
       let (fetch, merge) = outflow.waiting.removeFirst()
-      outflow.underWay += 1
+      outflow.underWay += fetch.count
       outflows[route] = outflow
       read(fetch, of: merge, for: route)
     }
@@ -128,7 +134,7 @@ actor DataServer {
   private func read(_ fetch: DataMessage.Fetch, of merge: PreparedMerge, for route: [UInt8]) {
     // A chunk counts until libzmq has sent it: a peer that does not read costs no more than its share of memory.
     let didSend: @Sendable () -> Void = { [loop] in
-      loop.perform { self.assumeIsolated { $0.didSend(route) } }
+      loop.perform { self.assumeIsolated { $0.didSend(fetch.count, route) } }
     }
     let range = fetch.offset..<fetch.offset + fetch.count
     if fetch.source == .description {
@@ -185,8 +191,8 @@ actor DataServer {
     }
   }
 
-  private func didSend(_ route: [UInt8]) {
-    outflows[route]?.underWay -= 1
+  private func didSend(_ bytes: Int, _ route: [UInt8]) {
+    outflows[route]?.underWay -= bytes
     readNext(route)
   }
 

@@ -107,7 +107,7 @@ public struct Plan: Sendable {
 
 extension Array {
   /// The first index whose element belongs to the second half, where all elements of the first half come before.
-  func partitioningIndex(_ belongsInSecondHalf: (Element) -> Bool) -> Int {
+  package func partitioningIndex(_ belongsInSecondHalf: (Element) -> Bool) -> Int {
     var (low, high) = (startIndex, endIndex)
     while low < high {
       let middle = low + (high - low) / 2

@@ -7,8 +7,8 @@ import ZeroMQ
 /// A worker's side of the data socket: asks for slices, sends output, both under credit. Belongs to the loop's thread.
 final class DataLink {
   /// Where the bytes of a fetch go.
-  enum Target {
-    case staged(WorkerTask, StagedShard, piece: Int, index: Int)
+  private enum Target {
+    case chunk(Intake, number: Int)
     case description(JobID)
   }
 
@@ -18,21 +18,42 @@ final class DataLink {
     var sentAt = Instant.distantPast
   }
 
+  /// A shard's streamed inputs on their way.
+  private final class Intake {
+    let task: WorkerTask
+    let inputs: StreamedInputs
+    /// Chunks that were asked for, and that came.
+    var asked = 0
+    var arrived = 0
+    var isForgotten = false
+
+    init(_ task: WorkerTask, _ inputs: StreamedInputs) {
+      self.task = task
+      self.inputs = inputs
+    }
+
+    /// Chunks that may be asked for by now.
+    var limit: Int { min(inputs.wantedCount + DataLink.readAhead, inputs.chunks.count) }
+    /// Whether the slot waits for a chunk that was not asked for.
+    var isUrgent: Bool { asked < inputs.wantedCount }
+  }
+
   /// A shard's output on its way.
   private final class Delivery {
     let task: WorkerTask
-    let memory: SliceMemory
-    let total: Int
-    var available = 0
+    let output: StreamedOutput
+    /// What is not stored, in order.
+    var chunks: [StreamedOutput.Chunk] = []
+    /// How many of these were sent.
     var sent = 0
+    /// Bytes that are stored.
     var stored = 0
     /// When something was sent or stored last.
     var movedAt = Instant.distantPast
 
-    init(task: WorkerTask, memory: SliceMemory, total: Int) {
+    init(_ task: WorkerTask, _ output: StreamedOutput) {
       self.task = task
-      self.memory = memory
-      self.total = total
+      self.output = output
     }
   }
 
@@ -40,24 +61,28 @@ final class DataLink {
   private let session: SessionID
   private let window: Int
   private var nextTag = 1
+  /// Requests that go before all others: for descriptions, and for what was lost.
   private var waiting: [Request] = []
+  /// Tasks that have chunks to ask for or to come, in the order of their grants.
+  private var intakes: [Intake] = []
   private var fetching: [Int: Request] = [:]
   private var deliveries: [Delivery] = []
-  private var storing: [Int: (delivery: Delivery, end: Int, count: Int)] = [:]
+  private var storing: [Int: (delivery: Delivery, range: Range<Int>)] = [:]
   private var unanswered = 0
   private var now: Instant
   /// Times that something was said again since the last answer of any kind.
   private var vain = 0
 
-  /// Chunks asked for at a time, and the bytes of one.
-  private static let fetchLimit = 8
-  private static let chunk = StagedShard.chunkSize
+  /// Chunks asked for at a time; of one shard, as many more than its slot has come to.
+  private static let fetchLimit = 6
+  private static let readAhead = 4
   /// Milliseconds until what is not answered is said again: a lost connection loses messages.
   private static let patience = 15_000
   private static let vainLimit = 3
 
   /// What has come of the messages of one wake-up.
   enum Outcome {
+    /// Enough has come to begin with.
     case staged(WorkerTask)
     case described(JobID, Frame, offset: Int)
     /// All of the output is stored.
@@ -65,9 +90,6 @@ final class DataLink {
     case failed(WorkerTask, WorkerMessage.Failed.Cause, WorkerMessage.Failed.Input?, Problem)
     case descriptionRefused(JobID, Problem)
   }
-
-  /// What a task still has to receive.
-  private var missing: [WorkerSession.TaskID: Int] = [:]
 
   init(_ socket: Socket, session: SessionID, window: Int, at now: Instant) {
     self.socket = socket
@@ -79,51 +101,42 @@ final class DataLink {
   // MARK: what is asked for
 
   func fetchDescription(of job: JobID, bytes: Int) {
-    for start in stride(from: 0, to: bytes, by: Self.chunk) {
-      ask(
-        .init(
-          target: .description(job),
-          fetch: .init(
-            session: session, tag: tag(), job: job, source: .description, file: 0, offset: start,
-            count: min(Self.chunk, bytes - start))))
+    for start in stride(from: 0, to: bytes, by: StreamedInputs.chunkSize) {
+      let count = min(StreamedInputs.chunkSize, bytes - start)
+      let fetch = DataMessage.Fetch(
+        session: session, tag: tag(), job: job, source: .description, file: 0, offset: start, count: count)
+      waiting.append(.init(target: .description(job), fetch: fetch))
     }
     pump()
   }
 
-  /// Fetches all pieces of a shard, behind what was asked for before.
-  func stage(_ task: WorkerTask, _ staged: StagedShard) {
-    var count = 0
-    for (number, piece) in staged.pieces.enumerated() {
-      for (index, start) in stride(from: 0, to: piece.range.count, by: Self.chunk).enumerated() {
-        let fetch = DataMessage.Fetch(
-          session: session, tag: tag(), job: task.key.job, source: piece.side == .aligned ? .aligned : .sft,
-          file: piece.file, offset: piece.range.lowerBound + start, count: min(Self.chunk, piece.range.count - start))
-        ask(.init(target: .staged(task, staged, piece: number, index: index), fetch: fetch))
-        count += 1
-      }
-    }
-    missing[task.id] = count
+  /// Begins to fetch the inputs of a shard.
+  func stage(_ task: WorkerTask, _ inputs: StreamedInputs) {
+    intakes.append(Intake(task, inputs))
     pump()
-  }
-
-  func deliver(_ task: WorkerTask, from memory: SliceMemory) {
-    deliveries.append(Delivery(task: task, memory: memory, total: task.shard.range.count))
   }
 
   /// More of a shard's output is there.
-  func outputGrew(_ task: WorkerTask, to bytes: Int) {
-    guard let delivery = deliveries.first(where: { $0.task === task }) else { return }
-    delivery.available = max(delivery.available, bytes)
+  func deliver(_ task: WorkerTask, _ output: StreamedOutput, _ chunk: StreamedOutput.Chunk) {
+    let delivery: Delivery
+    if let known = deliveries.first(where: { $0.task === task }) {
+      delivery = known
+    } else {
+      delivery = Delivery(task, output)
+      deliveries.append(delivery)
+    }
+    delivery.chunks.append(chunk)
     pump()
   }
 
   /// Drops all that a task waits for.
   func forget(_ task: WorkerTask) {
-    missing[task.id] = nil
     deliveries.removeAll { $0.task === task }
     // What is under way is answered, and the answer ignored.
+    for intake in intakes where intake.task === task { intake.isForgotten = true }
+    intakes.removeAll { $0.isForgotten }
     waiting.removeAll { request in
-      if case .staged(let other, _, _, _) = request.target { return other === task }
+      if case .chunk(let intake, _) = request.target { return intake.isForgotten }
       return false
     }
   }
@@ -133,36 +146,42 @@ final class DataLink {
     return nextTag
   }
 
-  private func ask(_ request: Request) {
-    waiting.append(request)
-  }
-
   // MARK: sending
 
   /// Sends what credit allows.
-  private func pump() {
+  func pump() {
     while fetching.count < Self.fetchLimit, var request = waiting.first {
       guard send(.fetch(request.fetch), []) else { return }
       waiting.removeFirst()
       request.sentAt = now
       fetching[request.fetch.tag] = request
     }
+    // What a slot waits for comes first, or one shard could keep another from going on.
+    while fetching.count < Self.fetchLimit,
+      let intake = intakes.first(where: \.isUrgent) ?? intakes.first(where: { $0.asked < $0.limit })
+    {
+      let chunk = intake.inputs.chunks[intake.asked]
+      let piece = intake.inputs.pieces[chunk.piece]
+      let fetch = DataMessage.Fetch(
+        session: session, tag: tag(), job: intake.task.key.job, source: piece.side == .aligned ? .aligned : .sft,
+        file: piece.file, offset: chunk.range.lowerBound, count: chunk.range.count)
+      guard send(.fetch(fetch), []) else { return }
+      fetching[fetch.tag] = Request(target: .chunk(intake, number: intake.asked), fetch: fetch, sentAt: now)
+      intake.asked += 1
+    }
     for delivery in deliveries {
-      while delivery.sent < delivery.available {
-        let count = min(Self.chunk, delivery.available - delivery.sent)
-        // Whole chunks, but for the last.
-        guard count == Self.chunk || delivery.sent + count == delivery.total else { break }
-        guard unanswered + count <= window else { return }
+      while delivery.sent < delivery.chunks.count {
+        let chunk = delivery.chunks[delivery.sent]
+        guard unanswered + chunk.range.count <= max(window, chunk.range.count) else { return }
         let tag = tag()
-        let memory = delivery.memory
-        let bytes = UnsafeRawBufferPointer(rebasing: memory.bytes[delivery.sent..<delivery.sent + count])
-        let frame = Frame(borrowing: bytes) { withExtendedLifetime(memory) {} }
-        let store = DataMessage.Store(session: session, tag: tag, attempt: delivery.task.key, offset: delivery.sent)
+        let frame = Frame(borrowing: chunk.bytes) { withExtendedLifetime(chunk) {} }
+        let store = DataMessage.Store(
+          session: session, tag: tag, attempt: delivery.task.key, offset: chunk.range.lowerBound)
         guard send(.store(store), [frame]) else { return }
-        delivery.sent += count
+        delivery.sent += 1
         delivery.movedAt = now
-        unanswered += count
-        storing[tag] = (delivery, delivery.sent, count)
+        unanswered += chunk.range.count
+        storing[tag] = (delivery, chunk.range)
       }
     }
   }
@@ -180,12 +199,12 @@ final class DataLink {
     let lost = fetching.values.filter { isOverdue($0.sentAt) }.sorted { $0.fetch.tag < $1.fetch.tag }
     for request in lost { fetching[request.fetch.tag] = nil }
     waiting = lost + waiting
-    let stuck = deliveries.filter { $0.sent > $0.stored && isOverdue($0.movedAt) }
+    let stuck = deliveries.filter { $0.sent > 0 && isOverdue($0.movedAt) }
     for delivery in stuck {
-      delivery.sent = delivery.stored
+      delivery.sent = 0
       for (tag, store) in storing where store.delivery === delivery {
         storing[tag] = nil
-        unanswered -= store.count
+        unanswered -= store.range.count
       }
     }
     if !lost.isEmpty || !stuck.isEmpty { vain += 1 }
@@ -201,10 +220,9 @@ final class DataLink {
   /// - Returns: the tasks that waited for it.
   func giveUp() -> [WorkerTask] {
     var tasks: [WorkerTask] = deliveries.map(\.task)
-    for request in waiting + fetching.values {
-      if case .staged(let task, _, _, _) = request.target, !tasks.contains(where: { $0 === task }) { tasks.append(task) }
-    }
-    (waiting, fetching, deliveries, storing, missing, unanswered, vain) = ([], [:], [], [:], [:], 0, 0)
+    for intake in intakes where !tasks.contains(where: { $0 === intake.task }) { tasks.append(intake.task) }
+    for intake in intakes { intake.isForgotten = true }
+    (waiting, intakes, fetching, deliveries, storing, unanswered, vain) = ([], [], [:], [], [:], 0, 0)
     return tasks
   }
 
@@ -229,15 +247,8 @@ final class DataLink {
       return received(parts[1], for: request)
     case .stored(let answer):
       guard let stored = storing.removeValue(forKey: answer.tag) else { return nil }
-      unanswered -= stored.count
-      stored.delivery.stored = max(stored.delivery.stored, stored.end)
-      stored.delivery.movedAt = now
-      stored.delivery.task.add(stored.count)
-      guard stored.delivery.stored == stored.delivery.total,
-        let index = deliveries.firstIndex(where: { $0 === stored.delivery })
-      else { return nil }
-      deliveries.remove(at: index)
-      return .delivered(stored.delivery.task)
+      unanswered -= stored.range.count
+      return advanced(stored.delivery, to: stored.range.upperBound)
     case .refused(let refused): return self.refused(refused.tag, refused.problem.problem)
     case .fetch, .store: return nil
     }
@@ -247,28 +258,47 @@ final class DataLink {
     switch request.target {
     case .description(let job):
       return .described(job, frame, offset: request.fetch.offset)
-    case .staged(let task, let staged, let piece, let index):
-      guard let left = missing[task.id] else { return nil }
-      staged.set(frame, piece: piece, index: index)
-      task.add(frame.count)
-      missing[task.id] = left > 1 ? left - 1 : nil
-      return left == 1 ? .staged(task) : nil
+    case .chunk(let intake, let number):
+      guard !intake.isForgotten else { return nil }
+      intake.inputs.put(frame, number: number)
+      intake.task.add(frame.count)
+      intake.arrived += 1
+      if intake.arrived == intake.inputs.chunks.count { intakes.removeAll { $0 === intake } }
+      return intake.arrived == min(Self.readAhead, intake.inputs.chunks.count) ? .staged(intake.task) : nil
     }
+  }
+
+  /// The chunks of a delivery are stored up to there.
+  private func advanced(_ delivery: Delivery, to end: Int) -> Outcome? {
+    guard end > delivery.stored else { return nil }
+    delivery.task.add(end - delivery.stored)
+    delivery.stored = end
+    delivery.movedAt = now
+    while let first = delivery.chunks.first, first.range.upperBound <= end {
+      delivery.chunks.removeFirst()
+      delivery.sent = max(0, delivery.sent - 1)
+      delivery.output.didStore()
+    }
+    guard end == delivery.task.shard.range.count, let index = deliveries.firstIndex(where: { $0 === delivery }) else {
+      return nil
+    }
+    deliveries.remove(at: index)
+    return .delivered(delivery.task)
   }
 
   private func refused(_ tag: Int, _ problem: Problem) -> Outcome? {
     if let request = fetching.removeValue(forKey: tag) {
       switch request.target {
       case .description(let job): return .descriptionRefused(job, problem)
-      case .staged(let task, _, _, _):
-        guard missing[task.id] != nil else { return nil }
+      case .chunk(let intake, _):
+        guard !intake.isForgotten else { return nil }
         let side: Side = request.fetch.source == .aligned ? .aligned : .sft
-        forget(task)
-        return .failed(task, .input, .init(side: side, file: request.fetch.file), problem)
+        forget(intake.task)
+        return .failed(intake.task, .input, .init(side: side, file: request.fetch.file), problem)
       }
     }
     if let stored = storing.removeValue(forKey: tag) {
-      unanswered -= stored.count
+      unanswered -= stored.range.count
       guard deliveries.contains(where: { $0 === stored.delivery }) else { return nil }
       forget(stored.delivery.task)
       return .failed(stored.delivery.task, .output, nil, problem)

@@ -9,7 +9,7 @@ struct InputReader: ~Copyable {
   private let inputs: InputFiles
   private let side: Side
   /// The slices of the current shard that do not come from files.
-  var staged: StagedShard?
+  var streamed: StreamedInputs?
   private let buffer: Memory
   private var window: Mapping?
   private var windowFile = -1
@@ -29,7 +29,9 @@ struct InputReader: ~Copyable {
   /// The bytes of a slice; valid until the next call.
   mutating func bytes(of source: Segment.Source) throws(Failure) -> UnsafeRawBufferPointer {
     guard let file = inputs.opened[source.file] else {
-      guard let bytes = staged?.bytes(side, source, scratch: buffer.bytes) else { preconditionFailure("streamed slices are staged first") }
+      guard let bytes = try streamed?.bytes(side, source, scratch: buffer.bytes) else {
+        preconditionFailure("every slice of a file that is not open is streamed")
+      }
       return bytes
     }
     switch inputs.method {

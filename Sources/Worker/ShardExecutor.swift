@@ -10,6 +10,7 @@ import Wire
 public struct ShardExecutor: ~Copyable {
   private let plan: Plan
   private let level: CPULevel
+  let blockSize: Int
   private let output: Memory
   private var aligned: InputReader
   private var sft: InputReader
@@ -17,7 +18,7 @@ public struct ShardExecutor: ~Copyable {
   public init(plan: Plan, aligned: InputFiles, sft: InputFiles, level: CPULevel = .best) {
     self.plan = plan
     self.level = level
-    let blockSize = max(aligned.blockSize, sft.blockSize)
+    blockSize = max(aligned.blockSize, sft.blockSize)
     let sliceLimit = blockSize * Self.widestRatio(plan)
     output = Memory(count: blockSize)
     self.aligned = InputReader(aligned, .aligned, sliceLimit: sliceLimit)
@@ -33,20 +34,20 @@ public struct ShardExecutor: ~Copyable {
   }
 
   /// - Parameters:
-  ///   - staged: the slices that do not come from files.
+  ///   - streamed: the slices that do not come from files.
   ///   - mayContinue: asked before each block; false ends the shard.
   ///   - didFinishBlock: told the bytes of each block that the sink has taken.
   /// - Returns: nil if it was ended.
-  /// - Throws: what reading and writing throw, naming the file.
+  /// - Throws: what reading and writing throw, naming the file; `cancelled` where it waited for what never came.
   public mutating func compute(
-    _ shard: Plan.Shard, staged: StagedShard? = nil, into sink: some ShardSink, mayContinue: () -> Bool = { true },
+    _ shard: Plan.Shard, streamed: StreamedInputs? = nil, into sink: some ShardSink, mayContinue: () -> Bool = { true },
     didFinishBlock: (Int) -> Void = { _ in }
   ) throws(Failure) -> ShardResult? {
-    aligned.staged = staged
-    sft.staged = staged
+    aligned.streamed = streamed
+    sft.streamed = streamed
     defer {
-      aligned.staged = nil
-      sft.staged = nil
+      aligned.streamed = nil
+      sft.streamed = nil
     }
     let header = plan.files[shard.file].header
     var digest = XXH3()
@@ -54,8 +55,9 @@ public struct ShardExecutor: ~Copyable {
     var offset = shard.range.lowerBound
     while offset < shard.range.upperBound {
       guard mayContinue() else { return nil }
+      streamed?.release(before: offset)
       let end = min(offset + output.bytes.count, shard.range.upperBound)
-      let target = sink.memory(for: offset..<end) ?? UnsafeMutableRawBufferPointer(rebasing: output.bytes[..<(end - offset)])
+      let target = try sink.memory(for: offset..<end) ?? UnsafeMutableRawBufferPointer(rebasing: output.bytes[..<(end - offset)])
       var filled = offset
       if offset < header.count {
         filled = min(header.count, end)

@@ -37,12 +37,12 @@ public struct ShardResult: Sendable, Equatable {
 /// Where a shard's bytes go, block by block and in order.
 public protocol ShardSink {
   /// Memory to compute a block in, which `write` is then called with; nil where the executor's own will do.
-  func memory(for range: Range<Int>) -> UnsafeMutableRawBufferPointer?
+  func memory(for range: Range<Int>) throws(Failure) -> UnsafeMutableRawBufferPointer?
 
   /// - Parameter offset: bytes from the start of the output file.
   func write(_ block: UnsafeRawBufferPointer, at offset: Int) throws(Failure)
 }
 
 extension ShardSink {
-  public func memory(for range: Range<Int>) -> UnsafeMutableRawBufferPointer? { nil }
+  public func memory(for range: Range<Int>) throws(Failure) -> UnsafeMutableRawBufferPointer? { nil }
 }

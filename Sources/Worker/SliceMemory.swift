@@ -1,7 +1,7 @@
 import Glibc
 import Synchronization
 
-/// Memory for the slices of a shard, given back to its pool with the last reference.
+/// Memory for a chunk of a shard, given back to its pool with the last reference.
 ///
 /// Sound to send: one thread fills it, a slot with output or a reader with a slice, and hands it on.
 package final class SliceMemory: @unchecked Sendable {
@@ -18,7 +18,8 @@ package final class SliceMemory: @unchecked Sendable {
   }
 }
 
-/// Keeps memory that was used before: new pages would have to be cleared each time.
+/// Keeps memory that was used before: new pages would have to be cleared each time. What came back last is given out
+/// first, as it may still be in a cache.
 package final class SliceMemoryPool: Sendable {
   // Sound to send: mappings that nobody else has a pointer to.
   private struct Kept: @unchecked Sendable {
@@ -43,7 +44,7 @@ package final class SliceMemoryPool: Sendable {
     let granule = count >= 2 << 20 ? 2 << 20 : 64 << 10
     let size = (max(count, 1) + granule - 1) / granule * granule
     let old = kept.withLock { kept in
-      kept.mappings.firstIndex { $0.count == size }.map { kept.mappings.remove(at: $0) }
+      kept.mappings.lastIndex { $0.count == size }.map { kept.mappings.remove(at: $0) }
     }
     if let old { return SliceMemory(old, pool: self) }
     guard let address = mmap(nil, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0), address != MAP_FAILED

@@ -14,22 +14,13 @@ extension WorkerService {
     guard let files = jobs[key.job], key.shard < files.plan.shardCount else {
       return tell(.failed(id, .other, input: nil, Problem(.planDiffers, "there is no such shard")))
     }
-    let task = WorkerTask(id: id, key: key, files: files)
-    tasks[id] = task
-    let pieces = StagedShard.pieces(of: files.plan.segments(of: task.shard)) { side, file in
-      (side == .aligned ? files.aligned : files.sft).opened[file] == nil
+    let task = WorkerTask(id: id, key: key, files: files) { [self] in
+      loop.perform { self.assumeIsolated { $0.data?.pump() } }
     }
-    guard !pieces.isEmpty else { return tell(.staged(id)) }
+    tasks[id] = Running(task: task)
+    guard let inputs = task.inputs else { return tell(.staged(id)) }
     guard let data else { return fail(task, noData) }
-    let staged = StagedShard(pieces: pieces)
-    self.staged[id] = staged
-    data.stage(task, staged)
-  }
-
-  private var outOfMemory: Problem {
-    Problem(
-      .outOfMemory, "there is no memory for the slices of a shard",
-      remedy: "use fewer --slots, or a smaller --shard-size")
+    data.stage(task, inputs)
   }
 
   private func fail(_ task: WorkerTask, _ problem: Problem) {
@@ -39,31 +30,21 @@ extension WorkerService {
   }
 
   private func drop(_ id: WorkerSession.TaskID) {
-    if let task = tasks.removeValue(forKey: id) { data?.forget(task) }
-    staged[id] = nil
-    results[id] = nil
-    deliveredEarly.remove(id)
+    if let running = tasks.removeValue(forKey: id) { data?.forget(running.task) }
   }
 
   func abandon(_ id: WorkerSession.TaskID) {
-    tasks[id]?.abandon()
+    tasks[id]?.task.abandon()
     drop(id)
   }
 
   func compute(_ id: WorkerSession.TaskID) {
-    guard let task = tasks[id] else { return }
-    let inputs = staged.removeValue(forKey: id)
-    var output: SliceMemory?
-    if task.files.output == nil {
-      guard let memory = memory.take(task.shard.range.count) else { return fail(task, outOfMemory) }
-      output = memory
-      data?.deliver(task, from: memory)
-    }
-    slots.submit { [self, output] in run(task, inputs, output) }
+    guard let task = tasks[id]?.task else { return }
+    slots.submit { [self] in run(task) }
   }
 
   /// On a slot.
-  private nonisolated func run(_ task: WorkerTask, _ inputs: StagedShard?, _ output: SliceMemory?) {
+  private nonisolated func run(_ task: WorkerTask) {
     let start = bootNanoseconds()
     let (fence, rateLimit) = (fence, rateLimit)
     let mayContinue = { !task.isAbandoned && !fence.isPassed(at: bootNanoseconds()) }
@@ -75,18 +56,18 @@ extension WorkerService {
     defer { task.files.executors.giveBack(box) }
     do throws(Failure) {
       let result: ShardResult?
-      if let output {
-        let sink = StreamSink(output: output, start: task.shard.range.lowerBound) { [self] bytes in
-          // A chunk at a time is told.
-          guard bytes % (1 << 20) == 0 || bytes == task.shard.range.count else { return }
-          loop.perform { self.assumeIsolated { $0.data?.outputGrew(task, to: bytes) } }
+      if let output = task.output {
+        let sink = StreamSink(
+          output, shard: task.shard.range, blockSize: box.executor.blockSize, pool: memory
+        ) { [self] chunk in
+          loop.perform { self.assumeIsolated { $0.send(chunk, of: task, output) } }
         }
         result = try box.executor.compute(
-          task.shard, staged: inputs, into: sink, mayContinue: mayContinue, didFinishBlock: didFinishBlock)
+          task.shard, streamed: task.inputs, into: sink, mayContinue: mayContinue, didFinishBlock: didFinishBlock)
       } else if let files = task.files.output {
         let file = files[task.shard.file]
         result = try box.executor.compute(
-          task.shard, staged: inputs, into: FileSink(file), mayContinue: mayContinue, didFinishBlock: didFinishBlock)
+          task.shard, streamed: task.inputs, into: FileSink(file), mayContinue: mayContinue, didFinishBlock: didFinishBlock)
         if result != nil {
           // The coordinator reads and syncs through another machine's cache: what is reported must have left this one.
           if task.files.outputIsRemote {
@@ -96,7 +77,7 @@ extension WorkerService {
           }
         }
       } else {
-        preconditionFailure("a streamed output has memory")
+        preconditionFailure("the output is streamed or open")
       }
       let milliseconds = Int((bootNanoseconds() - start) / 1_000_000)
       loop.perform { self.assumeIsolated { $0.computed(task, result, milliseconds) } }
@@ -106,18 +87,20 @@ extension WorkerService {
     }
   }
 
+  private func send(_ chunk: StreamedOutput.Chunk, of task: WorkerTask, _ output: StreamedOutput) {
+    guard tasks[task.id] != nil else { return }
+    data?.deliver(task, output, chunk)
+  }
+
   private func computed(_ task: WorkerTask, _ result: ShardResult?, _ milliseconds: Int) {
-    guard let result, tasks[task.id] === task else {
+    guard let result, let running = tasks[task.id] else {
       drop(task.id)
       return tell(.left(task.id))
     }
-    if task.files.output == nil {
-      tell(.computed(task.id))
-      if deliveredEarly.contains(task.id) { return finish(task, result, milliseconds) }
-      results[task.id] = (result, milliseconds)
-    } else {
-      finish(task, result, milliseconds)
-    }
+    guard task.output != nil else { return finish(task, result, milliseconds) }
+    tell(.computed(task.id))
+    if running.isDelivered { return finish(task, result, milliseconds) }
+    tasks[task.id]?.result = (result, milliseconds)
   }
 
   private func finish(_ task: WorkerTask, _ result: ShardResult, _ milliseconds: Int) {
@@ -129,8 +112,8 @@ extension WorkerService {
   }
 
   private func failed(_ task: WorkerTask, _ problem: Problem) {
-    guard tasks[task.id] === task else { return tell(.left(task.id)) }
-    drop(task.id)
+    guard tasks.removeValue(forKey: task.id) != nil, !task.isAbandoned else { return tell(.left(task.id)) }
+    data?.forget(task)
     logger.error("\(task.key): \(problem)")
     let (cause, input) = blame(problem, task.files)
     tell(.failed(task.id, cause, input: input, problem))
@@ -177,10 +160,10 @@ extension WorkerService {
       case .staged(let task): tell(.staged(task.id))
       case .described(let job, let frame, let offset): described(job, frame, at: offset)
       case .delivered(let task):
-        if let (result, milliseconds) = results[task.id] {
+        if let (result, milliseconds) = tasks[task.id]?.result {
           finish(task, result, milliseconds)
         } else {
-          deliveredEarly.insert(task.id)
+          tasks[task.id]?.isDelivered = true
         }
       case .failed(let task, let cause, let input, let problem):
         task.abandon()
@@ -194,5 +177,4 @@ extension WorkerService {
 
 extension Problem.Code {
   static let dataUnreachable = Self("data-unreachable")
-  static let outOfMemory = Self("out-of-memory")
 }

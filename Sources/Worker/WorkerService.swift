@@ -75,14 +75,21 @@ public actor WorkerService {
   private var isHandling = false
   /// By fingerprint: a worker that comes back need not ask again.
   var plans: [(fingerprint: Digest128, plan: Plan)]
-  var tasks: [WorkerSession.TaskID: WorkerTask] = [:]
-  var staged: [WorkerSession.TaskID: StagedShard] = [:]
-  var results: [WorkerSession.TaskID: (result: ShardResult, milliseconds: Int)] = [:]
-  /// Tasks whose output was all stored before their slot said that it was done.
-  var deliveredEarly: Set<WorkerSession.TaskID> = []
+  var tasks: [WorkerSession.TaskID: Running] = [:]
   var connections = 0
 
+  /// A task, and what is known of its end.
+  struct Running {
+    let task: WorkerTask
+    /// What the slot has found, while the output is still on its way.
+    var result: (ShardResult, milliseconds: Int)?
+    /// Whether all of a streamed output is stored.
+    var isDelivered = false
+  }
+
   private static let planLimit = 4
+  /// Mappings of chunks that are kept for later.
+  private static let spareChunks = 32
 
   /// - Parameters:
   ///   - plans: what is known without asking: in the coordinator's own process.
@@ -98,7 +105,7 @@ public actor WorkerService {
     self.logger = logger
     self.onEnd = onEnd
     self.plans = plans.map { ($0.fingerprint, $0) }
-    memory = SliceMemoryPool(limit: 2 * configuration.slots + 4)
+    memory = SliceMemoryPool(limit: Self.spareChunks)
     slots = ThreadPool(count: configuration.slots)
     rateLimit = configuration.rateLimit.map { RateLimit(bytesPerSecond: $0) }
     let hello = WorkerMessage.Hello(
@@ -133,7 +140,7 @@ public actor WorkerService {
   }
 
   private func close() {
-    for task in tasks.values { task.abandon() }
+    for running in tasks.values { running.task.abandon() }
     disconnect()
     if let timer { loop.end(timer) }
     timer = nil
@@ -144,7 +151,7 @@ public actor WorkerService {
   // MARK: the session
 
   private func tick() {
-    for task in tasks.values { tell(.progress(task.id, bytes: task.progress)) }
+    for running in tasks.values { tell(.progress(running.task.id, bytes: running.task.progress)) }
     watchData()
     tell(.tick)
   }

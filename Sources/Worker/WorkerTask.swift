@@ -9,18 +9,33 @@ final class WorkerTask: Sendable {
   let key: Attempt
   let shard: Plan.Shard
   let files: JobFiles
+  /// nil where all input files are open.
+  let inputs: StreamedInputs?
+  /// nil where the output files are.
+  let output: StreamedOutput?
   private let abandoned = Atomic(false)
   private let bytesDone = Atomic(0)
 
-  init(id: WorkerSession.TaskID, key: Attempt, files: JobFiles) {
+  /// - Parameter didWant: called by the slot when it has come to another chunk of the inputs.
+  init(id: WorkerSession.TaskID, key: Attempt, files: JobFiles, didWant: @escaping @Sendable () -> Void) {
     self.id = id
     self.key = key
     self.files = files
     shard = files.plan.shard(key.shard)
+    inputs = StreamedInputs(of: files.plan.segments(of: shard), didWant: didWant) { side, file in
+      (side == .aligned ? files.aligned : files.sft).opened[file] == nil
+    }
+    output = files.output == nil ? StreamedOutput() : nil
   }
 
   var isAbandoned: Bool { abandoned.load(ordering: .acquiring) }
-  func abandon() { abandoned.store(true, ordering: .releasing) }
+
+  /// Lets the slot end, wherever it is.
+  func abandon() {
+    abandoned.store(true, ordering: .releasing)
+    inputs?.cancel()
+    output?.cancel()
+  }
 
   /// Bytes fetched, computed and sent: a measure of progress.
   var progress: Int { bytesDone.load(ordering: .relaxed) }
