@@ -149,13 +149,19 @@ def stream(bench: Bench) -> None:
         for slots in (1, 2):
             running = stack.enter_context(Cluster(bench, [["--slots", str(slots)]]))
             submits.append(clocked(running.submit(pair, f"1 worker of {slots} slot{'s'[:slots - 1]}, streamed", "--wait")))
-        runs = bench.in_turns("stream", [floor, *submits], bench.count(5, 2), pair)
+        merge = bench.merge(pair, "--sync", "none")
+        runs = bench.in_turns("stream", [floor, merge, *submits], bench.count(5, 2), pair)
     ratios = {submit.name: over(runs[floor.name], runs[submit.name]) for submit in submits}
     best = max(ratios.values(), key=lambda ratio: ratio.median)
     for name, ratio in ratios.items():
         target = (f">= {STREAM_LIMIT}", ratio.median >= STREAM_LIMIT) if ratio is best else ()
         figure = f"{ratio.text(times)}; fastest runs {times(over_fastest(runs[floor.name], runs[name]))}"
         bench.add("stream", f"{name}: throughput over that of zmq_floor", figure, *target)
+    # Here both ends, and what they read, compute and write, share the same cores: less than this cannot be.
+    parts = [run.wall + alone.wall for run, alone in zip(runs[floor.name], runs[merge.name], strict=True)]
+    for submit in submits:
+        bound = Spread.of(run.wall / part for run, part in zip(runs[submit.name], parts, strict=True))
+        bench.add("stream", f"{submit.name}: time over that of zmq_floor and {merge.name}, one after the other", bound.text(times))
     bench.add_times("stream", runs, size)
 
 
