@@ -170,14 +170,24 @@ extension CoordinatorService {
         ShardResult.SegmentResult(pair: $0.pair, sums: $0.sums, differingBytes: $0.differingBytes)
       }
       merge.results.set(ShardResult(shard: key.shard, digest: finished.digest, segments: segments), at: key.shard)
-      let now = Self.now
-      jobs[key.job]?.meter.add(shard.range.count, at: now)
-      jobs[key.job]?.files[shard.file].done += 1
-      workers[session]?.meter.add(shard.range.count, at: now)
-      jobs[key.job]?.context.progress.add(shard.range.count)
-      jobs[key.job]?.context.progress.workingOn(plan.files[shard.file].name)
+      workers[session]?.meter.add(shard.range.count, at: Self.now)
+      didFinish(key.job, shard)
     }
     tell(.committed(key))
+  }
+
+  /// One more shard is in the output.
+  private func didFinish(_ id: JobID, _ shard: Plan.Shard) {
+    jobs[id]?.meter.add(shard.range.count, at: Self.now)
+    jobs[id]?.files[shard.file].done += 1
+    jobs[id]?.context.progress.add(shard.range.count)
+    if let name = jobs[id]?.files[shard.file].name { jobs[id]?.context.progress.workingOn(name) }
+  }
+
+  /// A shard of an earlier life was read back.
+  func checked(_ id: JobID, _ number: Int, _ matches: Bool) {
+    guard let merge = jobs[id]?.merge else { return }
+    if matches { didFinish(id, merge.plan.shard(number)) }
   }
 
   /// Reads a shard back that two workers may have written to.
@@ -186,7 +196,7 @@ extension CoordinatorService {
     let shard = merge.plan.shard(number)
     logger.debug("job \(id) shard \(number) is read back")
     jobThreads.submit { [self] in
-      let digest = try? merge.files[shard.file].digest(of: shard.range)
+      let digest = (try? merge.files[shard.file].digest(of: shard.range)) ?? nil
       loop.perform { self.assumeIsolated { $0.didReadBack(id, shard, matches: digest == expected) } }
     }
   }
@@ -318,19 +328,5 @@ extension Plan {
       }
     }
     return stretches
-  }
-}
-
-extension File {
-  /// Reads a range and digests it.
-  func digest(of range: Range<Int>) throws(Failure) -> Digest128 {
-    var hash = XXH3()
-    var offset = range.lowerBound
-    while offset < range.upperBound {
-      let block = try read(at: offset, count: min(1 << 20, range.upperBound - offset))
-      block.withUnsafeBytes { hash.update($0) }
-      offset += block.count
-    }
-    return hash.digest()
   }
 }

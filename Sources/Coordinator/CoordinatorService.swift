@@ -212,6 +212,7 @@ public actor CoordinatorService {
     case .commit(let finished, let session): commit(finished, from: session, keeps: true)
     case .check(let finished, let session): commit(finished, from: session, keeps: false)
     case .verify(let job, let shard, let expected): readBack(job, shard, expected)
+    case .checked(let job, let shard, let matches): checked(job, shard, matches)
     case .leasesEnded(let leases): dataServer.assumeIsolated { server in for key in leases { server.end(key) } }
     case .jobDone(let job): finish(job)
     case .jobFailing(let job, let problem): failing(job, problem)
@@ -323,6 +324,9 @@ public actor CoordinatorService {
       for note in prepared.notes { logger.warning("worker \(name), job \(prepared.job): \(note.problem)") }
     case .shardFailed(let attempt, let name, let problem): logger.error("\(attempt) failed on \(name): \(problem)")
     case .speculated(let attempt, let name): logger.info("\(attempt): given to \(name) as well, as it takes long")
+    case .outputDiffers(let job, let shard, let name):
+      logger.warning(
+        "job \(job) shard \(shard): the output does not hold what the journal says\(name.map { ", as \($0) found" } ?? ""); it is computed again")
     case .readBackDiffers(let job, let shard, let name):
       logger.error("job \(job) shard \(shard): the file does not hold what \(name) reported; it is computed again")
     }

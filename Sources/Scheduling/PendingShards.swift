@@ -39,6 +39,14 @@ struct PendingShards: Sendable {
     return low
   }
 
+  var first: Int? { stretches.first { $0.freeCount > 0 }?.free.first?.lowerBound }
+
+  /// Where a worker that comes should begin: in the middle of the largest interval.
+  var roomiest: Int? {
+    let largest = stretches.lazy.compactMap { $0.free.max { $0.count < $1.count } }.max { $0.count < $1.count }
+    return largest.map { $0.lowerBound + $0.count / 2 }
+  }
+
   func contains(_ shard: Int) -> Bool {
     let stretch = stretch(of: shard)
     guard stretch < stretches.count else { return false }

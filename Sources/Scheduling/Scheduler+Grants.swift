@@ -7,21 +7,47 @@ extension Scheduler {
     let slots = session.hello.slots
     let most = slots + configuration.prefetch(slots: slots)
     guard session.leases.count < most else { return }
-    var granted: [Attempt] = []
-    let seq = session.seq + 1
+    var (checks, grants): ([Attempt], [Attempt]) = ([], [])
     for job in order {
       while sessions[id]!.leases.count < most {
         // The last shards are not queued up behind others while somebody else could have them.
         if sessions[id]!.leases.count >= slots, pendingCount < slotTotal { break }
-        guard let shard = pick(for: id, of: job) else { break }
-        granted.append(grant(shard, of: job, to: id, seq: seq))
+        if let shard = pickUnchecked(for: id, of: job) {
+          checks.append(grant(shard, of: job, to: id, .check))
+        } else if let shard = pick(for: id, of: job) {
+          grants.append(grant(shard, of: job, to: id))
+        } else {
+          break
+        }
       }
     }
-    if !granted.isEmpty { send(.grant(.init(granted)), to: id) }
+    tell(id, of: checks, by: .check(.init(checks)))
+    tell(id, of: grants, by: .grant(.init(grants)))
+  }
+
+  mutating func tell(_ id: SessionID, of granted: [Attempt], by message: CoordinatorMessage) {
+    guard !granted.isEmpty else { return }
+    let seq = send(message, to: id)
+    for key in granted { leases[key]?.seq = seq }
   }
 
   private var pendingCount: Int {
-    order.reduce(0) { $0 + (jobs[$1].map { $0.pending.count + $0.retries.count } ?? 0) }
+    order.reduce(0) { $0 + (jobs[$1].map { $0.pending.count + $0.unchecked.count + $0.retries.count } ?? 0) }
+  }
+
+  /// The next shard that a worker is to read back: that behind its last, or one far from those of others.
+  private mutating func pickUnchecked(for id: SessionID, of job: JobID) -> Int? {
+    guard let access = sessions[id]?.jobs[job], access.canCheck else { return nil }
+    let cursor = access.checkCursor
+    let shard = withJob(job) { job -> Int? in
+      guard job.unchecked.count > 0, !job.isStopping else { return nil }
+      let shard = cursor.flatMap { job.unchecked.contains($0) ? $0 : nil } ?? job.unchecked.roomiest
+      if let shard { job.unchecked.remove(shard) }
+      return shard
+    }
+    guard let shard = shard ?? nil else { return nil }
+    sessions[id]?.jobs[job]?.checkCursor = shard + 1
+    return shard
   }
 
   /// The next shard of a job for a worker, taken out of those that wait.
@@ -94,18 +120,20 @@ extension Scheduler {
   }
 
   @discardableResult
-  mutating func grant(_ shard: Int, of job: JobID, to id: SessionID, seq: Int) -> Attempt {
+  mutating func grant(
+    _ shard: Int, of job: JobID, to id: SessionID, _ work: WorkerSession.Work = .compute
+  ) -> Attempt {
     let key = withJob(job) { job in
       job.attempts[shard] += 1
       let key = Attempt(job: job.id, shard: shard, attempt: Int(job.attempts[shard]))
-      if key.attempt > 1 { job.retryCount += 1 }
+      if key.attempt > 1 && work == .compute { job.retryCount += 1 }
       job.status[shard] = .leased
       job.live[shard, default: []].append(key)
       return key
     }!
     sessions[id]!.leases.append(key)
-    leases[key] = Lease(key: key, session: id, seq: seq, grantedAt: now, progressAt: now)
-    story.add(now, job, shard, "attempt \(key.attempt) granted to \(sessions[id]!.hello.name)")
+    leases[key] = Lease(key: key, session: id, work: work, seq: 0, grantedAt: now, progressAt: now)
+    story.add(now, job, shard, "attempt \(key.attempt) granted to \(sessions[id]!.hello.name)\(work == .check ? ", to read back" : "")")
     return key
   }
 
@@ -135,6 +163,11 @@ extension Scheduler {
         return false
       }
       guard job.status[key.shard] == .leased, job.live[key.shard] == nil, !job.isStopping else { return false }
+      if lease.work == .check {
+        job.status[key.shard] = .unchecked
+        job.unchecked.insert(key.shard)
+        return true
+      }
       switch fate {
       case .retry(let delay):
         job.status[key.shard] = .retrying

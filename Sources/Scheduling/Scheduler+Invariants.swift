@@ -40,8 +40,11 @@ extension Scheduler {
         let live = job.live[shard] ?? []
         expect(live.count <= 2, "job \(id) shard \(shard) has \(live.count) leases")
         expect(job.pending.contains(shard) == (job.status[shard] == .pending), "job \(id) shard \(shard) waits")
+        expect(
+          job.unchecked.contains(shard) == (job.status[shard] == .unchecked && !job.verifying.contains(shard)),
+          "job \(id) shard \(shard) waits to be read back")
         switch job.status[shard] {
-        case .pending, .retrying: expect(live.isEmpty, "job \(id) shard \(shard) waits without a lease")
+        case .pending, .retrying, .unchecked: expect(live.isEmpty, "job \(id) shard \(shard) waits without a lease")
         case .leased: expect(!live.isEmpty || job.isStopping, "job \(id) shard \(shard) is leased to someone")
         case .done: break
         }

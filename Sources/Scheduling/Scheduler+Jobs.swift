@@ -7,21 +7,31 @@ extension Scheduler {
     let id = specification.offer.job
     precondition(jobs[id] == nil && specification.shardCount > 0)
     let count = specification.shardCount
+    let nothing = PendingShards(stretches: specification.stretches.map(\.shards))
     var job = Job(
-      id: id, specification: specification, pending: PendingShards(stretches: specification.stretches.map(\.shards)),
+      id: id, specification: specification, pending: nothing, unchecked: nothing,
       status: Array(repeating: .pending, count: count), attempts: Array(repeating: 0, count: count),
       digests: Array(repeating: Digest128(high: 0, low: 0), count: count),
+      addedAt: now,
       // Workers of an earlier life fence themselves within that time.
-      doneNotBefore: specification.isResumed ? now.adding(milliseconds: configuration.leaseMilliseconds * 5 / 4) : now)
+      doneNotBefore: specification.isResumed ? now.adding(milliseconds: configuration.resumeMilliseconds) : now)
     for (shard, digest) in specification.done where job.status.indices.contains(shard) {
       job.status[shard] = .done
       job.digests[shard] = digest
       job.doneCount += 1
     }
+    for (shard, digest) in specification.unchecked where job.status(of: shard) == .pending {
+      job.status[shard] = .unchecked
+      job.digests[shard] = digest
+    }
     var start = 0
-    for shard in 0...count where shard == count || job.status[shard] == .done {
-      if start < shard { job.pending.insert(start..<shard) }
-      start = shard + 1
+    for shard in 1...count where shard == count || job.status[shard] != job.status[start] {
+      switch job.status[start] {
+      case .pending: job.pending.insert(start..<shard)
+      case .unchecked: job.unchecked.insert(start..<shard)
+      case .retrying, .leased, .done: break
+      }
+      start = shard
     }
     jobs[id] = job
     order.append(id)
@@ -48,6 +58,7 @@ extension Scheduler {
 
   mutating func verified(_ id: JobID, _ shard: Int, _ matches: Bool) {
     guard jobs[id]?.verifying.remove(shard) != nil else { return }
+    if jobs[id]?.status[shard] == .unchecked { return checkedHere(id, shard, matches) }
     // What differed once is read back again when it has been redone.
     guard !matches else {
       jobs[id]?.contested.remove(shard)
@@ -69,6 +80,70 @@ extension Scheduler {
       id,
       because: Self.hopeless(
         shard, failures, Problem(.readBackDiffers, "the file does not hold what was reported", remedy: "check its disk")))
+  }
+
+  // MARK: what an earlier life has done
+
+  /// A worker has read a shard back.
+  mutating func checked(_ key: Attempt, _ digest: Digest128) {
+    guard let lease = leases[key], let session = sessions[lease.session], let job = jobs[key.job] else { return }
+    send(.acknowledge(.init([key])), to: lease.session)
+    sessions[lease.session]?.failuresInRow = 0
+    checked(key, matches: job.digests[key.shard] == digest, by: session.hello.name)
+    fill(lease.session)
+  }
+
+  /// Ends the lease of a shard that was read back, or could not be.
+  mutating func checked(_ key: Attempt, matches: Bool, by name: String) {
+    story.add(now, key.job, key.shard, "read back by \(name): \(matches ? "as journalled" : "differs")")
+    commands.append(.checked(key.job, shard: key.shard, matches: matches))
+    if matches {
+      withJob(key.job) { $0.doneCount += 1 }
+      return end(key, then: .done)
+    }
+    note(.outputDiffers(key.job, shard: key.shard, name: name))
+    // From here on it is a shard like those that were never computed.
+    leases[key]?.work = .compute
+    end(key, then: .pending)
+  }
+
+  /// Reads shards back that no worker can.
+  mutating func checkHere() {
+    guard grantsAllowed else { return }
+    for id in order {
+      guard withJob(id, { $0.unchecked.count > 0 && !$0.isStopping }) == true, !hasChecker(of: id) else { continue }
+      let begun = withJob(id) { [configuration] job in
+        var begun: [Command] = []
+        while job.verifying.count < configuration.checkLimit, let shard = job.unchecked.first {
+          job.unchecked.remove(shard)
+          job.verifying.insert(shard)
+          begun.append(.verify(id, shard: shard, expected: job.digests[shard]))
+        }
+        return begun
+      }
+      commands += begun ?? []
+    }
+  }
+
+  /// Whether a worker can read the output back, or may still say that it can.
+  private func hasChecker(of id: JobID) -> Bool {
+    let isNew = jobs[id].map { now < $0.addedAt.adding(milliseconds: configuration.offerMilliseconds) } ?? false
+    return joined.contains { session in
+      guard let session = sessions[session], session.mayWork(at: now) else { return false }
+      return session.jobs[id]?.canCheck ?? isNew
+    }
+  }
+
+  private mutating func checkedHere(_ id: JobID, _ shard: Int, _ matches: Bool) {
+    commands.append(.checked(id, shard: shard, matches: matches))
+    withJob(id) { job in
+      job.status[shard] = matches ? .done : .pending
+      if matches { job.doneCount += 1 } else { job.pending.insert(shard) }
+    }
+    if !matches {
+      note(.outputDiffers(id, shard: shard, name: nil))
+      hasNewWork = true
+    }
   }
 
   /// Lets go of jobs that are over: all shards done and read back where need be, and no lease left.

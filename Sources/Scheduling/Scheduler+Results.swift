@@ -21,6 +21,7 @@ extension Scheduler {
       return
     }
     if lease.phase == .committing { return discard("repeated") }
+    if lease.work == .check { return checked(key, finished.digest) }
     if status == .done {
       if jobs[key.job]?.digests[key.shard] == finished.digest {
         send(.acknowledge(.init([key])), to: id)
@@ -108,7 +109,7 @@ extension Scheduler {
   mutating func revoke(_ key: Attempt) {
     guard let lease = leases[key], lease.phase == .granted else { return }
     leases[key]?.phase = .revoked
-    jobs[key.job]?.contested.insert(key.shard)
+    if lease.work == .compute { jobs[key.job]?.contested.insert(key.shard) }
     story.add(now, key.job, key.shard, "attempt \(key.attempt) revoked")
     send(.revoke(.init([key])), to: lease.session)
   }
@@ -127,6 +128,10 @@ extension Scheduler {
       return discard("late-failure")
     }
     guard lease.phase == .granted else { return end(key, then: .pending) }
+    if lease.work == .check {
+      note(.shardFailed(key, name: session.hello.name, failed.problem.problem))
+      return checked(key, matches: false, by: session.hello.name)
+    }
     if failed.cause == .input, let input = failed.input,
       jobs[key.job]?.offer[input.side].files.indices.contains(input.file) == true
     {

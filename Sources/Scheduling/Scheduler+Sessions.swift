@@ -165,9 +165,10 @@ extension Scheduler {
       guard let lease = leases[key] else { continue }
       // What is being made safe counts, wherever the worker is now.
       if lease.phase == .committing { continue }
-      if died { jobs[key.job]?.contested.insert(key.shard) }
+      let wrote = died && lease.work == .compute
+      if wrote { jobs[key.job]?.contested.insert(key.shard) }
       end(key, then: .pending)
-      if died && lease.isRunning && lease.phase == .granted { recordDeath(key, of: session.hello.name) }
+      if wrote && lease.isRunning && lease.phase == .granted { recordDeath(key, of: session.hello.name) }
     }
     for (job, access) in session.jobs { jobs[job]?.pending.addWalker(at: access.cursor, -1) }
     sessions[id] = nil

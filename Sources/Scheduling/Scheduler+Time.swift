@@ -64,8 +64,8 @@ extension Scheduler {
       fill(id)
       while let session = sessions[id], session.leases.count < session.hello.slots, let slowest = slowest(for: id) {
         jobs[slowest.key.job]?.speculated[slowest.key.shard, default: 0] += 1
-        let key = grant(slowest.key.shard, of: slowest.key.job, to: id, seq: session.seq + 1)
-        send(.grant(.init([key])), to: id)
+        let key = grant(slowest.key.shard, of: slowest.key.job, to: id)
+        tell(id, of: [key], by: .grant(.init([key])))
         note(.speculated(key, name: session.hello.name))
       }
     }
@@ -84,7 +84,7 @@ extension Scheduler {
       let usual = job.turnaround.count > 0 ? job.turnaround.sum / job.turnaround.count : 0
       let age = max(configuration.speculationMilliseconds, 2 * usual)
       for (shard, keys) in job.live where keys.count == 1 && job.speculated[shard, default: 0] < Self.speculationLimit {
-        guard let lease = leases[keys[0]], lease.session != id, lease.phase == .granted,
+        guard let lease = leases[keys[0]], lease.session != id, lease.phase == .granted, lease.work == .compute,
           now.milliseconds(since: lease.grantedAt) >= age || isStalled(lease),
           access.classes[job.pending.stretch(of: shard)] != JobAccess.barred,
           !(job.failures[shard]?.names.contains(session.hello.name) ?? false)

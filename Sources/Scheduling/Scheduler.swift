@@ -21,8 +21,9 @@ public struct Scheduler: Sendable {
 
     let key: Attempt
     let session: SessionID
+    var work = WorkerSession.Work.compute
     /// Of the message that granted it.
-    let seq: Int
+    var seq: Int
     let grantedAt: Instant
     var progress = 0
     var progressAt: Instant
@@ -68,12 +69,19 @@ public struct Scheduler: Sendable {
     var barredInputs: Set<WorkerMessage.Failed.Input> = []
     /// The shard behind the one that it got last.
     var cursor: Int?
+    /// The same of those that it reads back.
+    var checkCursor: Int?
 
     static let barred = UInt8.max
+
+    /// Whether the worker can read the output.
+    var canCheck: Bool { prepared.refusal == nil && prepared.output == .direct }
   }
 
   enum ShardStatus: UInt8, Sendable {
     case pending, retrying, leased, done
+    /// Done by an earlier life, and not read back.
+    case unchecked
   }
 
   struct Retry: Sendable {
@@ -91,6 +99,8 @@ public struct Scheduler: Sendable {
     let id: JobID
     let specification: JobSpecification
     var pending: PendingShards
+    /// Shards that wait for somebody to read them back.
+    var unchecked: PendingShards
     var retries: [Retry] = []
     var status: [ShardStatus]
     /// Wide enough for a worker that gives back whatever it gets.
@@ -114,6 +124,7 @@ public struct Scheduler: Sendable {
     var turnaround = (sum: 0, count: 0)
     var problem: Problem?
     var isStopping = false
+    let addedAt: Instant
     var doneNotBefore: Instant
 
     var shardCount: Int { status.count }
@@ -174,6 +185,7 @@ public struct Scheduler: Sendable {
       hasNewWork = false
       for id in joined { fill(id) }
     }
+    checkHere()
     finishJobs()
     defer { commands = [] }
     return commands

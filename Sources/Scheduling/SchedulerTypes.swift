@@ -37,6 +37,10 @@ extension Scheduler {
     public var speculationMilliseconds = 2000
     /// Between two offers of a job that was not answered.
     public var offerMilliseconds = 5000
+    /// After a start until a resumed job may be published: workers of an earlier life have stopped by then.
+    public var resumeMilliseconds = 6250
+    /// Shards that the coordinator reads back itself at a time, where no worker can.
+    public var checkLimit = 2
     /// Where workers stream slices; for the welcome.
     public var dataPort = 0
     public var window = 32 << 20
@@ -64,19 +68,22 @@ extension Scheduler {
     public var priority: Int
     /// Of all shards, in order and without gaps.
     public var stretches: [Stretch]
-    /// Shards that an earlier life of the coordinator has finished.
+    /// Shards that are finished and in the output.
     public var done: [Int: Digest128]
+    /// Shards that an earlier life of the coordinator has finished. They are read back before they count.
+    public var unchecked: [Int: Digest128]
     /// Whether workers of an earlier life may still be at it.
     public var isResumed: Bool
 
     public init(
       offer: CoordinatorMessage.JobOffer, priority: Int = 0, stretches: [Stretch], done: [Int: Digest128] = [:],
-      isResumed: Bool = false
+      unchecked: [Int: Digest128] = [:], isResumed: Bool = false
     ) {
       self.offer = offer
       self.priority = priority
       self.stretches = stretches
       self.done = done
+      self.unchecked = unchecked
       self.isResumed = isResumed
     }
 
@@ -108,6 +115,8 @@ extension Scheduler {
     case check(WorkerMessage.Finished, from: SessionID)
     /// Read the shard back and compare its digest: another worker may have written to it since.
     case verify(JobID, shard: Int, expected: Digest128)
+    /// A shard of an earlier life was read back. If it is not what was journalled, it is computed again.
+    case checked(JobID, shard: Int, matches: Bool)
     /// Leases that are over. What they streamed is of no use any more.
     case leasesEnded([Attempt])
     /// All shards are done, and nobody writes to the output.
@@ -129,5 +138,7 @@ extension Scheduler {
     case shardFailed(Attempt, name: String, Problem)
     case speculated(Attempt, name: String)
     case readBackDiffers(JobID, shard: Int, name: String)
+    /// What an earlier life has journalled is not what the output holds; found by a worker, or by the coordinator itself.
+    case outputDiffers(JobID, shard: Int, name: String?)
   }
 }

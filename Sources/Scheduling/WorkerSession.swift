@@ -28,6 +28,13 @@ public struct WorkerSession: Sendable {
     public let number: Int
   }
 
+  /// What is to be done with a lease.
+  public enum Work: Sendable, Equatable {
+    case compute
+    /// Read back what the output holds, and digest it.
+    case check
+  }
+
   public enum Event: Sendable {
     /// Time has passed; several times a second.
     case tick
@@ -56,7 +63,7 @@ public struct WorkerSession: Sendable {
     case prepare(CoordinatorMessage.JobOffer)
     case forget(JobID)
     /// Get the inputs of a task, in the order of these commands.
-    case stage(TaskID, Attempt)
+    case stage(TaskID, Attempt, Work)
     case compute(TaskID)
     /// Stop working on a task and drop what it has.
     case abandon(TaskID)
@@ -239,7 +246,8 @@ public struct WorkerSession: Sendable {
     case .welcome, .rejected, .beat: break
     case .job(let offer): look(at: offer)
     case .forget(let forget): self.forget(forget.job)
-    case .grant(let grant): for key in grant.leases { take(key) }
+    case .grant(let grant): for key in grant.leases { take(key, .compute) }
+    case .check(let check): for key in check.leases { take(key, .check) }
     case .acknowledge(let acknowledged):
       tasks.removeAll { $0.phase == .reported && acknowledged.leases.contains($0.key) }
     case .revoke(let revoked): for key in revoked.leases { revoke(key) }
@@ -299,7 +307,7 @@ public struct WorkerSession: Sendable {
 
   // MARK: tasks
 
-  private mutating func take(_ key: Attempt) {
+  private mutating func take(_ key: Attempt, _ work: Work) {
     guard !isDraining, case .some(.some) = jobs[key.job], !tasks.contains(where: { $0.key == key }) else {
       // The next beat does not list it, and so the coordinator has it back.
       beatIsDue = true
@@ -308,7 +316,7 @@ public struct WorkerSession: Sendable {
     let task = Task(id: TaskID(number: nextTask), key: key)
     nextTask += 1
     tasks.append(task)
-    commands.append(.stage(task.id, key))
+    commands.append(.stage(task.id, key, work))
   }
 
   private mutating func update(_ id: TaskID, _ change: (inout Task) -> Void) {

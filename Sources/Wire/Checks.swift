@@ -45,7 +45,7 @@ extension CoordinatorMessage {
             && !file.name.utf8.contains(UInt8(ascii: "/")), "the name of an input file")
       }
       try require(offer.output.nonce.utf8.count <= Limits.nameBytes, "nonce")
-    case .grant(let leases), .acknowledge(let leases), .revoke(let leases):
+    case .grant(let leases), .check(let leases), .acknowledge(let leases), .revoke(let leases):
       try require(leases.leases.count <= Limits.leases, "the number of leases")
       try require(leases.leases.allSatisfy { $0.shard >= 0 && $0.attempt > 0 }, "a lease")
     case .rejected, .forget, .drain, .beat: break

@@ -7,7 +7,10 @@ public enum CoordinatorMessage: Sendable, Equatable {
   case rejected(Rejected)
   case job(JobOffer)
   case forget(Forget)
+  /// Shards to compute.
   case grant(Leases)
+  /// Shards that were done before: the worker reads back what the output holds, and reports its digest.
+  case check(Leases)
   /// Results that are safe; the worker forgets them.
   case acknowledge(Leases)
   /// Leases that are over; the worker stops and forgets them.

@@ -102,7 +102,7 @@ public enum WorkerMessage: Sendable, Equatable {
     public subscript(side: Side) -> [Access] { side == .aligned ? aligned : sft }
   }
 
-  /// A shard is written. Resent until acknowledged.
+  /// A shard is written, or was read back. Resent until acknowledged.
   public struct Finished: Sendable, Equatable, Codable {
     public struct Segment: Sendable, Equatable, Codable {
       /// Index into the plan's pairs.
@@ -124,6 +124,7 @@ public enum WorkerMessage: Sendable, Equatable {
     public var digest: Digest128
     /// From the start of computing to the last byte written.
     public var milliseconds: Int
+    /// None where it was read back.
     public var segments: [Segment]
 
     public init(_ attempt: Attempt, digest: Digest128, milliseconds: Int, segments: [Segment]) {

@@ -10,11 +10,11 @@ import ZeroMQ
 
 /// What happens to a lease: its inputs are staged, a slot computes it, its output leaves.
 extension WorkerService {
-  func stage(_ id: WorkerSession.TaskID, _ key: Attempt) {
+  func stage(_ id: WorkerSession.TaskID, _ key: Attempt, _ work: WorkerSession.Work) {
     guard let files = jobs[key.job], key.shard < files.plan.shardCount else {
       return tell(.failed(id, .other, input: nil, Problem(.planDiffers, "there is no such shard")))
     }
-    let task = WorkerTask(id: id, key: key, files: files) { [self] in
+    let task = WorkerTask(id: id, key: key, work: work, files: files) { [self] in
       loop.perform { self.assumeIsolated { $0.data?.pump() } }
     }
     tasks[id] = Running(task: task)
@@ -48,6 +48,17 @@ extension WorkerService {
     let start = bootNanoseconds()
     let (fence, rateLimit) = (fence, rateLimit)
     let mayContinue = { !task.isAbandoned && !fence.isPassed(at: bootNanoseconds()) }
+    func finish(_ result: ShardResult?) {
+      let milliseconds = Int((bootNanoseconds() - start) / 1_000_000)
+      loop.perform { self.assumeIsolated { $0.computed(task, result, milliseconds) } }
+    }
+    func fail(_ failure: Failure) {
+      let problem = failure.problems[0]
+      loop.perform { self.assumeIsolated { $0.failed(task, problem) } }
+    }
+    if task.work == .check {
+      do throws(Failure) { return finish(try check(task, mayContinue)) } catch { return fail(error) }
+    }
     let didFinishBlock = { (bytes: Int) in
       task.add(bytes)
       rateLimit?.wait(for: bytes, mayContinue: mayContinue)
@@ -79,12 +90,19 @@ extension WorkerService {
       } else {
         preconditionFailure("the output is streamed or open")
       }
-      let milliseconds = Int((bootNanoseconds() - start) / 1_000_000)
-      loop.perform { self.assumeIsolated { $0.computed(task, result, milliseconds) } }
+      finish(result)
     } catch {
-      let problem = error.problems[0]
-      loop.perform { self.assumeIsolated { $0.failed(task, problem) } }
+      fail(error)
     }
+  }
+
+  /// Reads back what the output holds of a shard.
+  private nonisolated func check(_ task: WorkerTask, _ mayContinue: () -> Bool) throws(Failure) -> ShardResult? {
+    guard let files = task.files.output else {
+      throw Failure(.internalError, Problem(.planDiffers, "the output cannot be read from here"))
+    }
+    let digest = try files[task.shard.file].digest(of: task.shard.range, mayContinue: mayContinue, didRead: task.add)
+    return digest.map { ShardResult(shard: task.shard.number, digest: $0, segments: []) }
   }
 
   private func send(_ chunk: StreamedOutput.Chunk, of task: WorkerTask, _ output: StreamedOutput) {

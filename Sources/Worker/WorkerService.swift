@@ -177,7 +177,7 @@ public actor WorkerService {
       do { _ = try control?.send([Frame(envelope.encoded())]) } catch { logger.error("cannot send: \(error)") }
     case .prepare(let offer): prepare(offer)
     case .forget(let job): forget(job)
-    case .stage(let id, let key): stage(id, key)
+    case .stage(let id, let key, let work): stage(id, key, work)
     case .compute(let id): compute(id)
     case .abandon(let id): abandon(id)
     case .fence(let instant): fence.move(to: instant)

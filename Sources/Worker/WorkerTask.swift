@@ -7,6 +7,7 @@ import Wire
 final class WorkerTask: Sendable {
   let id: WorkerSession.TaskID
   let key: Attempt
+  let work: WorkerSession.Work
   let shard: Plan.Shard
   let files: JobFiles
   /// nil where all input files are open.
@@ -17,11 +18,19 @@ final class WorkerTask: Sendable {
   private let bytesDone = Atomic(0)
 
   /// - Parameter didWant: called by the slot when it has come to another chunk of the inputs.
-  init(id: WorkerSession.TaskID, key: Attempt, files: JobFiles, didWant: @escaping @Sendable () -> Void) {
+  init(
+    id: WorkerSession.TaskID, key: Attempt, work: WorkerSession.Work, files: JobFiles,
+    didWant: @escaping @Sendable () -> Void
+  ) {
     self.id = id
     self.key = key
+    self.work = work
     self.files = files
     shard = files.plan.shard(key.shard)
+    guard work == .compute else {
+      (inputs, output) = (nil, nil)
+      return
+    }
     inputs = StreamedInputs(of: files.plan.segments(of: shard), didWant: didWant) { side, file in
       (side == .aligned ? files.aligned : files.sft).opened[file] == nil
     }

@@ -69,7 +69,7 @@ struct SchedulerDriver {
     case .forget(let forget):
       peer.jobs.removeAll { $0 == forget.job }
       peer.held.removeAll { $0.job == forget.job }
-    case .grant(let grant): peer.held += grant.leases
+    case .grant(let grant), .check(let grant): peer.held += grant.leases
     case .acknowledge(let over), .revoke(let over): peer.held.removeAll(where: over.leases.contains)
     case .welcome, .rejected, .drain, .beat: break
     }
@@ -180,7 +180,8 @@ struct SchedulerDriver {
   // MARK: jobs
 
   static func job(
-    _ number: Int = 1, files: [Int] = [10], priority: Int = 0, done: [Int: Digest128] = [:], isResumed: Bool = false
+    _ number: Int = 1, files: [Int] = [10], priority: Int = 0, done: [Int: Digest128] = [:], unchecked: [Int: Digest128] = [:],
+    isResumed: Bool = false
   ) -> Scheduler.JobSpecification {
     let zero = Digest128(high: 0, low: 0)
     let input = CoordinatorMessage.JobOffer.Input(
@@ -196,14 +197,17 @@ struct SchedulerDriver {
         shards: start..<start + count,
         inputs: [.init(side: .aligned, file: file % 2), .init(side: .sft, file: file % 2)])
     }
-    return .init(offer: offer, priority: priority, stretches: stretches, done: done, isResumed: isResumed)
+    return .init(offer: offer, priority: priority, stretches: stretches, done: done, unchecked: unchecked, isResumed: isResumed)
   }
 
   /// - Parameter files: shards of each output file.
   mutating func add(
-    _ number: Int = 1, files: [Int] = [10], priority: Int = 0, done: [Int: Digest128] = [:], isResumed: Bool = false
+    _ number: Int = 1, files: [Int] = [10], priority: Int = 0, done: [Int: Digest128] = [:], unchecked: [Int: Digest128] = [:],
+    isResumed: Bool = false
   ) {
-    handle(.add(Self.job(number, files: files, priority: priority, done: done, isResumed: isResumed)))
+    handle(
+      .add(
+        Self.job(number, files: files, priority: priority, done: done, unchecked: unchecked, isResumed: isResumed)))
   }
 
   // MARK: what came of it
@@ -224,6 +228,11 @@ struct SchedulerDriver {
     log.compactMap { if case .note(let note) = $0 { note } else { nil } }
   }
 
+  /// Shards that were read back, and whether they were as journalled.
+  var checked: [Int: Bool] {
+    log.reduce(into: [:]) { if case .checked(_, let shard, let matches) = $1 { $0[shard] = matches } }
+  }
+
   var verifications: [Int] {
     log.compactMap { if case .verify(_, let shard, _) = $0 { shard } else { nil } }
   }
@@ -235,6 +244,7 @@ extension [CoordinatorMessage] {
   }
 
   var granted: [Attempt] { leases { if case .grant(let leases) = $0 { leases } else { nil } } }
+  var checks: [Attempt] { leases { if case .check(let leases) = $0 { leases } else { nil } } }
   var acknowledged: [Attempt] { leases { if case .acknowledge(let leases) = $0 { leases } else { nil } } }
   var revoked: [Attempt] { leases { if case .revoke(let leases) = $0 { leases } else { nil } } }
 }

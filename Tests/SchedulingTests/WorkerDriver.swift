@@ -107,7 +107,7 @@ struct WorkerDriver {
 extension [WorkerSession.Command] {
   var sent: [WorkerMessage] { compactMap { if case .send(let envelope) = $0 { envelope.message } else { nil } } }
   var beats: [WorkerMessage.Beat] { sent.compactMap { if case .beat(let beat) = $0 { beat } else { nil } } }
-  var staged: [WorkerSession.TaskID] { compactMap { if case .stage(let task, _) = $0 { task } else { nil } } }
+  var staged: [WorkerSession.TaskID] { compactMap { if case .stage(let task, _, _) = $0 { task } else { nil } } }
   var computing: [WorkerSession.TaskID] { compactMap { if case .compute(let task) = $0 { task } else { nil } } }
   var abandoned: [WorkerSession.TaskID] { compactMap { if case .abandon(let task) = $0 { task } else { nil } } }
   var fences: [Instant] { compactMap { if case .fence(let fence) = $0 { fence } else { nil } } }

@@ -27,7 +27,8 @@ public struct Scenario: Sendable {
     case outOfSpace(worker: Int)
     case failInput(worker: Int)
     case drain(worker: Int)
-    case killCoordinator(downMilliseconds: Double)
+    /// Power is lost with it, or only the process.
+    case killCoordinator(downMilliseconds: Double, losesPower: Bool)
   }
 
   let workers: [Worker]
@@ -76,7 +77,7 @@ public struct Scenario: Sendable {
           case 12: .outOfSpace(worker: worker)
           case 13: .failInput(worker: worker)
           case 14: .drain(worker: worker)
-          default: .killCoordinator(downMilliseconds: within(10...10_000))
+          default: .killCoordinator(downMilliseconds: within(10...10_000), losesPower: chance(50))
           }
         faults.append((within(0...30_000), fault))
       }

@@ -64,6 +64,7 @@ enum Examples {
     .job(offer),
     .forget(.init(job: JobID(2))),
     .grant(.init([attempt, Attempt(job: JobID(1), shard: 0, attempt: 1)])),
+    .check(.init([attempt])),
     .acknowledge(.init([attempt])),
     .revoke(.init([])),
     .drain(.init()),

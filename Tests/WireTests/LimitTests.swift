@@ -109,6 +109,7 @@ import Wire
   func leases(count: Int, isTaken: Bool) {
     let leases = (0..<count).map { Attempt(job: JobID(1), shard: $0, attempt: 1) }
     #expect(self.isTaken(.grant(.init(leases))) == isTaken)
+    #expect(self.isTaken(.check(.init(leases))) == isTaken)
     #expect(self.isTaken(.acknowledge(.init(leases))) == isTaken)
     #expect(self.isTaken(.revoke(.init(leases))) == isTaken)
   }

@@ -168,7 +168,7 @@ actor Dealers {
     case .connect: connect(dealer)
     case .send(let envelope): send(dealer.socket, envelope.encoded())
     case .prepare(let offer): prepare(dealer, offer)
-    case .stage(let id, let key):
+    case .stage(let id, let key, _):
       dealer.keys[id] = key
       if !dealer.sent.isEmpty { answered(after: dealer.sent.removeFirst()) }
       tell(dealer, .staged(id))
