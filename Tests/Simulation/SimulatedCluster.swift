@@ -228,6 +228,7 @@ public struct SimulatedCluster {
     guard let (key, work) = workers[index].tasks[task] else { return tell(index, .left(task)) }
     guard time.instant < workers[index].fence else {
       log("worker \(index) stops at its fence")
+      excusedAttempts += 1
       workers[index].tasks[task] = nil
       return tell(index, .left(task))
     }
