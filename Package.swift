@@ -9,6 +9,8 @@ let strict: [SwiftSetting] = [
 
 let argumentParser = Target.Dependency.product(name: "ArgumentParser", package: "swift-argument-parser")
 let crypto = Target.Dependency.product(name: "Crypto", package: "swift-crypto")
+let grdb = Target.Dependency.product(name: "GRDB", package: "GRDB.swift")
+let sqlite = Target.Dependency.product(name: "GRDBSQLite", package: "GRDB.swift")
 let logging = Target.Dependency.product(name: "Logging", package: "swift-log")
 let systemPackage = Target.Dependency.product(name: "SystemPackage", package: "swift-system")
 
@@ -20,6 +22,7 @@ let package = Package(
     .package(url: "https://github.com/apple/swift-crypto", from: "4.5.0"),
     .package(url: "https://github.com/apple/swift-log", from: "1.6.0"),
     .package(url: "https://github.com/apple/swift-system", from: "1.8.0"),
+    .package(url: "https://github.com/groue/GRDB.swift", from: "7.10.0"),
   ],
   targets: [
     // Each target is one sentence; arrows point downwards only (docs/architecture.md).
@@ -45,6 +48,10 @@ let package = Package(
         "Scheduling", "Transport", "Wire", "ZeroMQ", "Threads", "Planning", "Checkpoint", "Digests", "Kernels", "FileIO",
         "Diagnostics", logging, systemPackage,
       ], swiftSettings: strict),
+    .target(
+      name: "Journal",
+      dependencies: ["Planning", "Kernels", "FileIO", "Threads", "Diagnostics", "Digests", grdb, sqlite, systemPackage],
+      swiftSettings: strict),
     .target(name: "Transport", dependencies: ["Wire", "ZeroMQ", "Diagnostics"], swiftSettings: strict),
     // Optimised in debug builds too: the simulator runs it through thousands of seeds in every test run.
     .target(
@@ -74,6 +81,10 @@ let package = Package(
       name: "dealers-bench",
       dependencies: ["Scheduling", "Transport", "Wire", "ZeroMQ", "Threads", "Planning", "Kernels", "Digests", "Diagnostics"],
       path: "Scripts/bench/dealers", swiftSettings: strict),
+    .executableTarget(
+      name: "journal-bench",
+      dependencies: ["Journal", "Planning", "Kernels", "Threads", "Diagnostics", "Digests", systemPackage],
+      path: "Scripts/bench/journal", swiftSettings: strict),
 
     .target(
       name: "Simulation", dependencies: ["Scheduling", "Wire", "Planning", "Digests", "Diagnostics"],
@@ -88,6 +99,9 @@ let package = Package(
     .testTarget(
       name: "WorkerTests",
       dependencies: ["Worker", "Transport", "Threads", "Planning", "Wire", "ZeroMQ", "TestSupport", systemPackage]),
+    .testTarget(
+      name: "JournalTests",
+      dependencies: ["Journal", "Planning", "Kernels", "Threads", "Digests", "Diagnostics", "TestSupport", grdb, systemPackage]),
     .testTarget(name: "WireTests", dependencies: ["Wire"]),
     .testTarget(name: "SchedulingTests", dependencies: ["Scheduling", "Simulation"]),
     .testTarget(name: "PlanningTests", dependencies: ["Planning", systemPackage]),

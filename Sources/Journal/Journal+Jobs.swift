@@ -1,0 +1,122 @@
+public import Diagnostics
+import Digests
+import GRDB
+import Planning
+import SystemPackage
+import Threads
+
+extension Journal {
+  /// Counts a start on this journal: 1, 2, 3 and so on.
+  ///
+  /// - Parameters:
+  ///   - holder: a line about this process.
+  ///   - version: of expomerge.
+  public func beginEpoch(holder: String, version: String) throws(Failure) -> Int {
+    try perform { [path] db in
+      let last = try Self.number(db, sql: "SELECT MAX(number) FROM epoch", path)
+      try db.execute(
+        sql: "INSERT INTO epoch (number, started_at, holder, version) VALUES (?, ?, ?, ?)",
+        arguments: [last + 1, wallMilliseconds(), holder, version])
+      return last + 1
+    }
+  }
+
+  /// Adds a job under a number that was never used; see `nextJobNumber`.
+  public func add(_ job: JobRecord) throws(Failure) {
+    try perform { [path] db in
+      guard (job.alignedFiles + job.sftFiles).allSatisfy({ $0.bytes >= 0 }) else {
+        throw Failure.cannotKeep("job \(job.number): a file has a negative size", path)
+      }
+      guard try job.number >= Self.nextJobNumber(db, path), job.number < 1 << 50 else {
+        throw Failure.cannotKeep("job \(job.number): its number was used before, or cannot be", path)
+      }
+      try db.execute(
+        sql: """
+          INSERT INTO job (number, state, priority, submitted_at, ended_at, recipe, aligned, sft, output, options, plan,
+            aligned_files, sft_files, nonce, problem)
+          VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+          """,
+        arguments: [
+          job.number, job.state.rawValue, job.priority, job.submittedAt, job.endedAt, StoredJSON.encode(job.recipe),
+          job.aligned, job.sft, job.output, job.options, job.plan.blob, StoredJSON.encode(job.alignedFiles),
+          StoredJSON.encode(job.sftFiles), job.nonce, job.problem.map { StoredJSON.encode(StoredProblem($0)) },
+        ])
+    }
+  }
+
+  /// One more than the highest that was ever used, were it of a job that is removed.
+  public func nextJobNumber() throws(Failure) -> Int {
+    try perform { [path] db in try Self.nextJobNumber(db, path) }
+  }
+
+  private static func nextJobNumber(_ db: Database, _ path: FilePath) throws -> Int {
+    let added = try number(db, sql: "SELECT seq FROM sqlite_sequence WHERE name = 'job'", path)
+    return max(added, try number(db, sql: "SELECT MAX(number) FROM job", path)) + 1
+  }
+
+  /// A number that is counted up from, 0 where there is none yet.
+  private static func number(_ db: Database, sql: String, _ path: FilePath) throws -> Int {
+    let number = try Int.fetchOne(db, sql: sql) ?? 0
+    guard (0..<1 << 50).contains(number) else { throw Failure.journalInvalid("is damaged: it counts to \(number)", path) }
+    return number
+  }
+
+  /// All of them, by number.
+  public func jobs() throws(Failure) -> [JobRecord] {
+    try perform { [path] db in
+      let rows = try Row.fetchCursor(
+        db,
+        sql: """
+          SELECT number, state, priority, submitted_at, ended_at, recipe, aligned, sft, output, options, plan, aligned_files,
+            sft_files, nonce, problem
+          FROM job ORDER BY number
+          """)
+      var jobs: [JobRecord] = []
+      while let row = try rows.next() { jobs.append(try JobRecord(row, in: path)) }
+      return jobs
+    }
+  }
+
+  /// What has become of a job. Final states also set when it ended.
+  ///
+  /// - Parameter problem: why it failed; nil clears what was there.
+  public func setState(_ job: Int, _ state: JobRecord.State, problem: Problem?) throws(Failure) {
+    try perform { [path] db in
+      try db.execute(
+        sql: "UPDATE job SET state = ?, ended_at = ?, problem = ? WHERE number = ?",
+        arguments: [
+          state.rawValue, state.isFinal ? wallMilliseconds() : nil,
+          problem.map { StoredJSON.encode(StoredProblem($0)) }, job,
+        ])
+      if db.changesCount == 0 { throw Failure.jobUnknown(job, path) }
+    }
+  }
+
+  /// Removes a job with its shards and events. Its number is not used again.
+  public func removeJob(_ job: Int) throws(Failure) {
+    try perform { db in try db.execute(sql: "DELETE FROM job WHERE number = ?", arguments: [job]) }
+  }
+}
+
+extension JobRecord {
+  fileprivate init(_ row: Row, in path: FilePath) throws(Failure) {
+    var reader = RowReader(row, of: "job", in: path)
+    number = try reader.integer("number", from: 1)
+    guard let state = State(rawValue: try reader.text("state")) else { throw reader.invalid("state") }
+    self.state = state
+    priority = try reader.integer("priority", from: .min)
+    submittedAt = try reader.integer("submitted_at", from: .min)
+    endedAt = try reader.optionalInteger("ended_at", from: .min)
+    recipe = try reader.json(Recipe.self, "recipe")
+    aligned = try reader.text("aligned")
+    sft = try reader.text("sft")
+    output = try reader.text("output")
+    options = try reader.text("options")
+    plan = try reader.digest("plan")
+    alignedFiles = try reader.json([InputFingerprint].self, "aligned_files")
+    sftFiles = try reader.json([InputFingerprint].self, "sft_files")
+    guard (alignedFiles + sftFiles).allSatisfy({ $0.bytes >= 0 }) else { throw reader.invalid("size of an input") }
+    nonce = try reader.text("nonce")
+    problem = try reader.optionalJSON(StoredProblem.self, "problem")?.problem
+  }
+}
