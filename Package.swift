@@ -83,7 +83,7 @@ let package = Package(
       path: "Scripts/bench/dealers", swiftSettings: strict),
     .executableTarget(
       name: "journal-bench",
-      dependencies: ["Journal", "Planning", "Kernels", "Threads", "Diagnostics", "Digests", systemPackage],
+      dependencies: ["Journal", "Planning", "Kernels", "FileIO", "Threads", "Diagnostics", "Digests", systemPackage],
       path: "Scripts/bench/journal", swiftSettings: strict),
 
     .target(

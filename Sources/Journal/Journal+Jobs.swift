@@ -13,7 +13,7 @@ extension Journal {
   ///   - version: of expomerge.
   public func beginEpoch(holder: String, version: String) throws(Failure) -> Int {
     try perform { [path] db in
-      let last = try Self.number(db, sql: "SELECT MAX(number) FROM epoch", path)
+      let last = try Self.number(db, sql: "SELECT MAX(number) FROM epoch", of: "epoch", path)
       try db.execute(
         sql: "INSERT INTO epoch (number, started_at, holder, version) VALUES (?, ?, ?, ?)",
         arguments: [last + 1, wallMilliseconds(), holder, version])
@@ -50,14 +50,16 @@ extension Journal {
   }
 
   private static func nextJobNumber(_ db: Database, _ path: FilePath) throws -> Int {
-    let added = try number(db, sql: "SELECT seq FROM sqlite_sequence WHERE name = 'job'", path)
-    return max(added, try number(db, sql: "SELECT MAX(number) FROM job", path)) + 1
+    let added = try number(db, sql: "SELECT seq FROM sqlite_sequence WHERE name = 'job'", of: "sqlite_sequence", path)
+    return max(added, try number(db, sql: "SELECT MAX(number) FROM job", of: "job", path)) + 1
   }
 
   /// A number that is counted up from, 0 where there is none yet.
-  private static func number(_ db: Database, sql: String, _ path: FilePath) throws -> Int {
-    let number = try Int.fetchOne(db, sql: sql) ?? 0
-    guard (0..<1 << 50).contains(number) else { throw Failure.journalInvalid("is damaged: it counts to \(number)", path) }
+  private static func number(_ db: Database, sql: String, of table: String, _ path: FilePath) throws -> Int {
+    guard let row = try Row.fetchOne(db, sql: sql) else { return 0 }
+    var reader = RowReader(row, of: table, in: path)
+    let number = try reader.optionalInteger("number") ?? 0
+    guard number < 1 << 50 else { throw reader.invalid("number") }
     return number
   }
 

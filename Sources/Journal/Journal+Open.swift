@@ -71,6 +71,8 @@ extension Journal {
     var configuration = Configuration()
     configuration.label = "journal"
     configuration.foreignKeysEnabled = true
+    // A rollback that fails must not end the process.
+    configuration.allowsUnsafeTransactions = true
     configuration.busyMode = .timeout(patience)
     configuration.prepareDatabase(prepare)
     return configuration

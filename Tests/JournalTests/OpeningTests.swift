@@ -191,7 +191,9 @@ import Testing
     let journal = try Journal.open(folder.journal)
     expectRefusal(.locked, .cannotCreate)
     journal.close()
-    let database = try DatabaseQueue(path: folder.journal.string)
+    var configuration = Configuration()
+    configuration.allowsUnsafeTransactions = true
+    let database = try DatabaseQueue(path: folder.journal.string, configuration: configuration)
     try await database.writeWithoutTransaction { db in try db.execute(sql: "BEGIN IMMEDIATE") }
     expectRefusal(.locked, .cannotCreate)
     try await database.writeWithoutTransaction { db in try db.execute(sql: "ROLLBACK") }

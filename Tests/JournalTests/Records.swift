@@ -34,7 +34,7 @@ func job(_ number: Int) -> JobRecord {
 }
 
 func digest(_ number: Int) -> Digest128 {
-  Digest128(high: UInt64(number) &* 0x9E37_79B9_7F4A_7C15, low: .max - UInt64(number))
+  Digest128(high: UInt64(bitPattern: Int64(number)) &* 0x9E37_79B9_7F4A_7C15, low: UInt64(bitPattern: Int64(~number)))
 }
 
 func shard(_ number: Int, attempt: Int = 1, segments: Int = 3) -> ShardRecord {
