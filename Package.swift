@@ -10,7 +10,6 @@ let strict: [SwiftSetting] = [
 let argumentParser = Target.Dependency.product(name: "ArgumentParser", package: "swift-argument-parser")
 let crypto = Target.Dependency.product(name: "Crypto", package: "swift-crypto")
 let grdb = Target.Dependency.product(name: "GRDB", package: "GRDB.swift")
-let sqlite = Target.Dependency.product(name: "GRDBSQLite", package: "GRDB.swift")
 let logging = Target.Dependency.product(name: "Logging", package: "swift-log")
 let systemPackage = Target.Dependency.product(name: "SystemPackage", package: "swift-system")
 
@@ -50,7 +49,7 @@ let package = Package(
       ], swiftSettings: strict),
     .target(
       name: "Journal",
-      dependencies: ["Planning", "Kernels", "FileIO", "Threads", "Diagnostics", "Digests", grdb, sqlite, systemPackage],
+      dependencies: ["Planning", "Kernels", "FileIO", "Threads", "Diagnostics", "Digests", grdb, systemPackage],
       swiftSettings: strict),
     .target(name: "Transport", dependencies: ["Wire", "ZeroMQ", "Diagnostics"], swiftSettings: strict),
     // Optimised in debug builds too: the simulator runs it through thousands of seeds in every test run.

@@ -20,6 +20,8 @@ CLUSTER_LIMIT = 1.2
 STREAM_LIMIT = 0.7
 GRANTS_LIMIT = 100_000
 SCHEDULER_MEMORY_LIMIT = 400 * 10**6
+RECORDS_LIMIT = 10_000
+RECORD_LATENCY_LIMIT = 0.05
 DEALERS = 200
 DEALERS_RATE = 2000
 LATENCY_LIMIT = 0.01
@@ -180,6 +182,35 @@ def scheduler(bench: Bench) -> None:
     bench.add("scheduler", f"{shards}: grants a second", grants.text(thousands), f">= {thousands(GRANTS_LIMIT)}", grants.median >= GRANTS_LIMIT)
     limit = f"< {mebibytes(SCHEDULER_MEMORY_LIMIT)}"
     bench.add("scheduler", f"{shards}: peak memory", peak.text(mebibytes), limit, peak.most < SCHEDULER_MEMORY_LIMIT)
+
+
+# journal
+
+
+def journal(bench: Bench) -> None:
+    folder = bench.work / "journal"
+    command = Command("journal-bench", [bench.programs / "journal-bench", folder], makes=folder)
+    answers: list[dict[str, float]] = []
+    for _ in range(bench.count(3, 1)):
+        bench.runs.setdefault("journal", {}).setdefault(command.name, []).append(bench.runner.run(command))
+        answers.append(bench.runner.answer())
+
+    def figure(member: str) -> Spread:
+        return Spread.of(answer[member] for answer in answers)
+
+    records = figure("recordsPerSecond")
+    target = f">= {thousands(RECORDS_LIMIT)}"
+    bench.add("journal", "2,000 records waiting: durable records a second", records.text(thousands), target, records.median >= RECORDS_LIMIT)
+    paced = f"{thousands(figure('pacedRate').median)} records a second"
+    for prefix, what in (("alone", "one record at a time"), ("paced", paced), ("sync", "for comparison, 4 KiB appended to a file and synced")):
+        for member, name in (("P50", "median"), ("P99", "99th percentile"), ("Most", "longest")):
+            spread = figure(prefix + member)
+            is_limited = prefix != "sync" and member == "P99"
+            limit = (f"< {milliseconds(RECORD_LATENCY_LIMIT)}", spread.median < RECORD_LATENCY_LIMIT) if is_limited else ()
+            bench.add("journal", f"{what}: {name}", spread.text(milliseconds), *limit)
+    shards = thousands(figure("shards").median)
+    for member, what in (("makeSeconds", "make, open and close an empty journal"), ("openSeconds", f"open one of {shards} shards"), ("readSeconds", f"read {shards} shards")):
+        bench.add("journal", what, figure(member).text(milliseconds))
 
 
 # latency

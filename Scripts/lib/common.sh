@@ -31,7 +31,7 @@ need_swift() {
 # What a build needs besides Swift.
 need_build() {
   need_swift
-  need_packages libxxhash-dev libzmq3-dev
+  need_packages libsqlite3-dev libxxhash-dev libzmq3-dev
 }
 
 # Builds the release binary and prints its path. It needs no Swift where it runs.

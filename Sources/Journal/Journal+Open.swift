@@ -6,7 +6,8 @@ public import SystemPackage
 extension Journal {
   /// Opens a journal, or makes it where there is none, and brings it to this version.
   ///
-  /// - Throws: `journalInvalid` for what is no journal, or a damaged one; `journalNewer`; `locked` where another process has it.
+  /// - Throws: `journalInvalid` for what is no journal, or a damaged one; `journalNewer`; `locked` where another process
+  ///   has it.
   public static func open(_ path: FilePath) throws(Failure) -> Journal {
     try open(path, patience: 5)
   }
@@ -22,7 +23,15 @@ extension Journal {
     case .directory, .other: throw Failure.journalInvalid("is not a regular file", path)
     }
     do {
-      let database = try DatabaseQueue(path: path.string, configuration: configuration(patience) { db in try claim(db, path) })
+      let configuration = configuration(patience) { db in
+        try lock(db)
+        // Refused before anything in it is changed.
+        guard try Int.fetchOne(db, sql: "PRAGMA application_id") == Schema.applicationID else {
+          throw Failure.journalInvalid("is an SQLite database, but not of expomerge", path)
+        }
+        try useLog(db, path, synchronous: "FULL")
+      }
+      let database = try DatabaseQueue(path: path.string, configuration: configuration)
       try database.writeWithoutTransaction { db in
         if try Schema.migrator.hasBeenSuperseded(db) {
           throw Failure(
@@ -48,10 +57,13 @@ extension Journal {
     // Fails with more telling words than SQLite.
     _ = try File.create(draft)
     do {
-      let database = try DatabaseQueue(path: draft.string, configuration: configuration(0) { db in try prepare(db, draft) })
-      try database.writeWithoutTransaction { db in
-        try db.execute(sql: "PRAGMA synchronous = OFF; PRAGMA application_id = \(Schema.applicationID)")
+      let configuration = configuration(0) { db in
+        try lock(db)
+        // Synced once, when it is whole.
+        try useLog(db, draft, synchronous: "OFF")
+        try db.execute(sql: "PRAGMA application_id = \(Schema.applicationID)")
       }
+      let database = try DatabaseQueue(path: draft.string, configuration: configuration)
       try Schema.migrator.migrate(database)
       try database.close()
     } catch {
@@ -78,23 +90,14 @@ extension Journal {
     return configuration
   }
 
-  /// Refuses a database that is not ours before anything in it is changed.
-  private static func claim(_ db: Database, _ path: FilePath) throws {
-    try lock(db)
-    guard try Int.fetchOne(db, sql: "PRAGMA application_id") == Schema.applicationID else {
-      throw Failure.journalInvalid("is an SQLite database, but not of expomerge", path)
-    }
-    try prepare(db, path)
-  }
-
-  /// Exclusive before the log is first used, so that its index is in memory and not in a file that processes would share; sqlite.org/wal.html,
-  /// section 7.
+  /// Exclusive before the log is first used, so that its index is in memory and not in a file that processes would
+  /// share; sqlite.org/wal.html, section 8. The rest is for files that may have been tampered with; sqlite.org/security.html.
   private static func lock(_ db: Database) throws {
     try db.execute(sql: "PRAGMA locking_mode = EXCLUSIVE; PRAGMA trusted_schema = OFF; PRAGMA cell_size_check = ON")
   }
 
-  private static func prepare(_ db: Database, _ path: FilePath) throws {
-    try lock(db)
+  private static func useLog(_ db: Database, _ path: FilePath, synchronous: String) throws {
+    try db.execute(sql: "PRAGMA synchronous = \(synchronous)")
     guard try String.fetchOne(db, sql: "PRAGMA journal_mode = WAL") == "wal" else {
       throw Failure(
         .inputOutput,
@@ -102,7 +105,7 @@ extension Journal {
           .journalFailed, "SQLite cannot keep a write-ahead log here", file: path.string,
           remedy: "choose a folder on another filesystem"))
     }
-    // The log is cut back after a checkpoint, should a great group have made it longer than this.
-    try db.execute(sql: "PRAGMA synchronous = FULL; PRAGMA journal_size_limit = \(64 << 20)")
+    // A great group makes the log long: it is cut back after a checkpoint.
+    try db.execute(sql: "PRAGMA journal_size_limit = \(64 << 20)")
   }
 }

@@ -6,8 +6,8 @@ import SystemPackage
 extension Journal {
   /// Records a shard that is done, in place of an earlier record of it, with the next group.
   ///
-  /// - Parameter completion: called on the journal's thread, in the order of the calls: once the record is durable, or with why it is
-  ///   not. Then the shard does not count as done, and later records are tried anew.
+  /// - Parameter completion: called on the journal's thread, in the order of the calls: once the record is durable, or
+  ///   with why it is not. Then the shard does not count as done, and later records are tried anew.
   public func record(
     _ shard: ShardRecord, of job: Int, completion: @escaping @Sendable (Result<Void, Failure>) -> Void
   ) {

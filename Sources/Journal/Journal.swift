@@ -1,6 +1,5 @@
 import Diagnostics
 import GRDB
-import GRDBSQLite
 import Glibc
 import Synchronization
 public import SystemPackage
@@ -8,11 +7,13 @@ import Threads
 
 /// What outlives a coordinator: its epochs, jobs, and the shards that are done; an SQLite database.
 ///
-/// Whatever is asked of it waits in one line, and is done in that order by one thread. The thread takes all that waits and
-/// commits it as one transaction, so that many records cost one sync of the disk, and a single one waits for nothing else.
+/// Whatever is asked of it waits in one line, and is done in that order by one thread. The thread takes all that waits
+/// and commits it as one transaction, so that many records cost one sync of the disk, and a single one waits for nothing
+/// else.
 ///
-/// Functions that throw return once what they changed is durable, and so block: they are for threads that may wait, and must not be called
-/// from a completion. Several journals of one file are kept apart by the caller's lock; SQLite's own is only the second fence.
+/// Functions that throw return once what they changed is durable, and so block: they are for threads that may wait, and
+/// must not be called from a completion. Several journals of one file are kept apart by the caller's lock; SQLite's own
+/// is only the second fence.
 public final class Journal: Sendable {
   /// One thing to do in the next transaction.
   struct Entry: Sendable {
@@ -92,6 +93,7 @@ public final class Journal: Sendable {
   /// One transaction, and its completions in order.
   private func commit(_ group: [Entry]) {
     var results = [Result<Void, Failure>](repeating: .success(()), count: group.count)
+    errno = 0
     do {
       try database.inTransaction(.immediate) { db in
         for (index, entry) in group.enumerated() {
@@ -104,23 +106,20 @@ public final class Journal: Sendable {
         return .commit
       }
     } catch {
-      // Rolled back. The records may yet be found after a crash, if it was the sync that failed: none was promised, each is right.
-      let failure = Failure.journal(error, path, systemError: systemError)
+      // Rolled back. If it was the sync that failed, the records may yet be found after a crash: none was promised, but
+      // each is right.
+      let failure = Failure.journal(error, path, systemError: errno)
       for index in results.indices { results[index] = .failure(failure) }
     }
     for (entry, result) in zip(group, results) { entry.completion(result) }
-  }
-
-  /// The errno of SQLite's last I/O error.
-  private var systemError: Int32 {
-    database.writeWithoutTransaction { sqlite3_system_errno($0.sqliteConnection) }
   }
 
   // MARK: - The end
 
   /// Waits until all that was recorded is durable and completed, moves it from the log to the database, and closes that.
   ///
-  /// Everything asked for later fails: completions get `journalClosed` on the thread that asks. Closing again only waits.
+  /// Everything asked for later fails: completions get `journalClosed` on the thread that asks. Closing again only
+  /// waits.
   public func close() {
     preconditionMayWait()
     line.withLock { line in

@@ -23,11 +23,13 @@ extension Failure {
       .badData,
       Problem(
         .journalInvalid, message, file: path.string,
-        remedy: "restore it from a copy, or move it away, with the files beside it whose names begin with its own, to start without it"))
+        remedy: "restore it from a copy, or move it and its -wal file away to start without it"))
   }
 
   static func jobUnknown(_ job: Int, _ path: FilePath) -> Failure {
-    Failure(.internalError, Problem(.jobUnknown, "has no job \(job)", file: path.string, remedy: "it was removed, or never added"))
+    Failure(
+      .internalError,
+      Problem(.jobUnknown, "has no job \(job)", file: path.string, remedy: "it was removed, or never added"))
   }
 
   /// What was to be recorded could not be read back.
@@ -39,13 +41,13 @@ extension Failure {
 
   /// What SQLite, or a step on the way, reported.
   ///
-  /// - Parameter systemError: the errno behind an I/O error, as SQLite leaves those of a full quota to the caller.
+  /// - Parameter systemError: errno, as SQLite takes only ENOSPC of a write for a full disk. It may be stale for other errors.
   static func journal(_ error: any Error, _ path: FilePath, systemError: Int32 = 0) -> Failure {
     if let failure = error as? Failure { return failure }
     // Else a value that is not what its column holds.
     guard let error = error as? DatabaseError else { return journalInvalid("is damaged: \(error)", path) }
     let number = error.extendedResultCode.rawValue
-    var reason = "\(error.message ?? "unknown error") (SQLite error \(number))"
+    let reason = "\(error.message ?? "unknown error") (SQLite error \(number))"
     switch error.resultCode {
     case .SQLITE_NOTADB:
       return journalInvalid("is no SQLite database", path)
@@ -60,10 +62,9 @@ extension Failure {
           remedy: "wait for it to finish, or stop it; it may be sqlite3"))
     case .SQLITE_FULL:
       return full(path, reason)
-    case .SQLITE_IOERR, .SQLITE_CANTOPEN:
-      if systemError != 0 { reason += ": " + String(cString: strerror(systemError)) }
-      if systemError == ENOSPC || systemError == EDQUOT { return full(path, reason) }
-      fallthrough
+    // A quota, or a network filesystem that tells when the log is synced.
+    case .SQLITE_IOERR where systemError == ENOSPC || systemError == EDQUOT:
+      return full(path, "\(reason): \(String(cString: strerror(systemError)))")
     default:
       return Failure(
         .inputOutput,
