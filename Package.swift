@@ -28,7 +28,7 @@ let package = Package(
     .executableTarget(
       name: "expomerge",
       dependencies: [
-        "Coordinator", "SampleModels", "Worker", "Scheduling", "Transport", "Wire", "ZeroMQ", "Planning", "Threads", "Checkpoint", "Kernels",
+        "Coordinator", "SampleModels", "Journal", "Worker", "Scheduling", "Transport", "Wire", "ZeroMQ", "Planning", "Threads", "Checkpoint", "Kernels",
         "FileIO", "Diagnostics", "Digests", "CLinux", argumentParser, logging, systemPackage,
       ], swiftSettings: strict),
     .target(
@@ -38,7 +38,7 @@ let package = Package(
     .target(
       name: "Coordinator",
       dependencies: [
-        "Worker", "Scheduling", "Transport", "Wire", "ZeroMQ", "Threads", "Planning", "Checkpoint", "Kernels", "Digests",
+        "Journal", "Worker", "Scheduling", "Transport", "Wire", "ZeroMQ", "Threads", "Planning", "Checkpoint", "Kernels", "Digests",
         "FileIO", "Diagnostics", "CLinux", crypto, logging, systemPackage,
       ], swiftSettings: strict),
     .target(

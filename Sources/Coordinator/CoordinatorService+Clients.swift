@@ -13,19 +13,8 @@ extension CoordinatorService {
     case .status(let question):
       if let job = question.job, jobs[job] == nil { return reply(Self.error("there is no job \(job)")) }
       reply(.status(status(of: question.job)))
-    case .submit(let submission):
-      submit(submission) { [loop] result in
-        loop.perform {
-          self.assumeIsolated { service in
-            let reply: ClientReply =
-              switch result {
-              case .success(let job): .submitted(.init(job: job))
-              case .failure(let failure): .error(.init(failure))
-              }
-            service.send(reply.encoded(request: number), to: route)
-          }
-        }
-      }
+    case .submit(let submission): submit(submission, then: submitted(number, route))
+    case .resume(let question): resume(question, then: submitted(number, route))
     case .cancel(let question):
       guard let job = jobs[question.job] else { return reply(Self.error("there is no job \(question.job)")) }
       guard cancelJob(question.job) else {
@@ -45,6 +34,22 @@ extension CoordinatorService {
       }
       tell(.drain(worker.id))
       reply(.done(.init(message: "worker \(worker.hello.name) finishes \(worker.running) shards and ends")))
+    }
+  }
+
+  /// Tells a client, from any thread, that its job is running, or why not.
+  private func submitted(_ number: Int, _ route: [UInt8]) -> @Sendable (Result<JobID, Failure>) -> Void {
+    { [loop] result in
+      loop.perform {
+        self.assumeIsolated { service in
+          let reply: ClientReply =
+            switch result {
+            case .success(let job): .submitted(.init(job: job))
+            case .failure(let failure): .error(.init(failure))
+            }
+          service.send(reply.encoded(request: number), to: route)
+        }
+      }
     }
   }
 

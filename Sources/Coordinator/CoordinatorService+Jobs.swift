@@ -2,10 +2,12 @@ import Checkpoint
 public import Diagnostics
 import Digests
 import FileIO
+public import Journal
 import Kernels
 import Logging
 public import Planning
 import Scheduling
+import Synchronization
 public import SystemPackage
 public import Wire
 import Threads
@@ -19,7 +21,7 @@ extension CoordinatorService {
   /// - Parameter completion: called once, on some thread, when the job is over.
   @discardableResult
   public nonisolated func submit(
-    _ plan: Plan, output: FilePath, options: MergeJob.Options,
+    _ plan: Plan, output: FilePath, options: MergeJob.Options, hasCompany: Bool = true,
     completion: @escaping @Sendable (Result<MergeJob.Outcome, Failure>) -> Void
   ) -> JobID {
     let id = newJobID()
@@ -29,7 +31,7 @@ extension CoordinatorService {
           id: id, aligned: plan.aligned.folder.string, sft: plan.sft.folder.string, output: output.string,
           alpha: plan.recipe.alpha, priority: 0, context: service.configuration.context, startedAt: Self.now,
           completion: completion)
-        service.prepare(id) { () throws(Failure) in (plan, []) } output: { output } options: { options }
+        service.prepare(id, output, options, hasCompany: hasCompany) { () throws(Failure) in (plan, []) }
       }
     }
     return id
@@ -52,12 +54,11 @@ extension CoordinatorService {
     options.command = submission.command
     let context = RunContext(
       threads: configuration.context.threads, readMethod: configuration.context.readMethod)
-    let finalOptions = options
     jobs[id] = ServedJob(
       id: id, aligned: submission.aligned, sft: submission.sft, output: submission.output,
       alpha: submission.recipe.alpha, priority: submission.priority, context: context, startedAt: Self.now
     ) { _ in }
-    prepare(id) { () throws(Failure) in
+    prepare(id, FilePath(submission.output), options) { () throws(Failure) in
       for path in [submission.aligned, submission.sft, submission.output] where !FilePath(path).isAbsolute {
         throw Failure(.usage, Problem(.pathNotAbsolute, "is not an absolute path", file: path))
       }
@@ -66,30 +67,95 @@ extension CoordinatorService {
         recipe: submission.recipe)
       let look = try QuickLook.estimate(plan, context)
       return (plan, plan.aligned.warnings + plan.sft.warnings + DeltaJudgement.warnings(about: look, isSample: true))
-    } output: {
-      FilePath(submission.output)
-    } options: {
-      finalOptions
     } then: {
       reply($0.map { id })
     }
   }
 
+  // MARK: jobs of an earlier life
+
+  /// Takes up the jobs that the journal holds: those that are not over go on, the latest others are shown.
+  public nonisolated func takeUp(_ records: [JobRecord]) {
+    loop.perform {
+      self.assumeIsolated { service in
+        for record in records.filter(\.state.isFinal).suffix(service.configuration.memory) { service.show(record) }
+        for record in records where !record.state.isFinal { service.resume(record) { _ in } }
+      }
+    }
+  }
+
+  private func show(_ record: JobRecord) {
+    let id = JobID(record.number)
+    let duration = max(0, (record.endedAt ?? record.submittedAt) - record.submittedAt)
+    var job = ServedJob(record, context: configuration.context, startedAt: Self.now.adding(milliseconds: -duration))
+    job.state = Status.JobState(record.state)
+    job.endedAt = Self.now
+    job.failure = record.problem.map { Failure(.inputOutput, $0) }
+    jobs[id] = job
+  }
+
+  /// Goes on with a job that was stopped or failed, in this life or an earlier one.
+  func resume(_ question: ClientRequest.Resume, then reply: @escaping @Sendable (Result<JobID, Failure>) -> Void) {
+    let id = question.job
+    guard let job = jobs[id], let record = job.record, job.state == .failed || job.state == .cancelled else {
+      let state = jobs[id]?.state.rawValue
+      let message = state.map { "job \(id) is \($0), and there is nothing to go on with" } ?? "there is no job \(id)"
+      return reply(.failure(Failure(.inputNotFound, Problem(.init("not-found"), message, remedy: "see expomerge status"))))
+    }
+    resume(record, trustsSynced: question.trustsSynced, then: reply)
+  }
+
+  private func resume(
+    _ record: JobRecord, trustsSynced: Bool = false, then reply: @escaping @Sendable (Result<JobID, Failure>) -> Void
+  ) {
+    let id = JobID(record.number)
+    guard var options = MergeJob.Options(stored: record.options), !isEnding else {
+      let problem = Problem(.init("cannot-resume"), "job \(id) cannot be gone on with by this coordinator")
+      return reply(.failure(Failure(.unavailable, problem)))
+    }
+    options.trustsSynced = trustsSynced
+    let context = RunContext(threads: configuration.context.threads, readMethod: configuration.context.readMethod)
+    jobs[id] = ServedJob(record, context: context, startedAt: Self.now)
+    logger.info("job \(id) is gone on with")
+    prepare(id, FilePath(record.output), options, resuming: record) { () throws(Failure) in
+      let plan = try Plan(
+        aligned: Checkpoint.open(FilePath(record.aligned)), sft: Checkpoint.open(FilePath(record.sft)),
+        recipe: record.recipe)
+      return (plan, plan.aligned.warnings + plan.sft.warnings)
+    } then: {
+      reply($0.map { id })
+    }
+  }
+
+  /// What has become of preparing a job.
+  private enum Prepared: Sendable {
+    case merge(PreparedMerge, [Problem])
+    /// It had been published before its coordinator ended.
+    case published
+  }
+
   /// - Parameter plan: run on a thread that may block; with warnings.
   private func prepare(
-    _ id: JobID, plan: @escaping @Sendable () throws(Failure) -> (Plan, [Problem]),
-    output: @escaping @Sendable () -> FilePath, options: @escaping @Sendable () -> MergeJob.Options,
+    _ id: JobID, _ output: FilePath, _ options: MergeJob.Options, resuming record: JobRecord? = nil,
+    hasCompany: Bool = true, plan: @escaping @Sendable () throws(Failure) -> (Plan, [Problem]),
     then reply: @escaping @Sendable (Result<Void, Failure>) -> Void = { _ in }
   ) {
-    guard let context = jobs[id]?.context else { return }
-    let calls = configuration.calls
+    guard let job = jobs[id] else { return }
+    let (context, priority) = (job.context, job.priority)
+    let (calls, shared) = (configuration.calls, configuration.journal.map { ($0, configuration.epoch) })
     jobThreads.submit { [self] in
-      let result: Result<(PreparedMerge, [Problem]), Failure>
+      let result: Result<Prepared, Failure>
       do throws(Failure) {
-        let (plan, warnings) = try plan()
-        let merge = try PreparedMerge(
-          plan, job: id, output: output(), options: options(), context: context, calls: calls)
-        result = .success((merge, warnings))
+        if let record, let shared, try InterruptedPublication.finish(record, in: shared.0) {
+          result = .success(.published)
+        } else {
+          if let record, let shared, record.state.isFinal { try shared.0.setState(record.number, .running, problem: nil) }
+          let (plan, warnings) = try plan()
+          let merge = try PreparedMerge(
+            plan, job: id, output: output, options: options, context: context, calls: calls, shared: shared,
+            resuming: record, priority: priority, hasCompany: hasCompany)
+          result = .success(.merge(merge, warnings))
+        }
       } catch {
         result = .failure(error)
       }
@@ -98,32 +164,52 @@ extension CoordinatorService {
     }
   }
 
-  private func prepared(_ id: JobID, _ result: Result<(PreparedMerge, [Problem]), Failure>) {
+  private func prepared(_ id: JobID, _ result: Result<Prepared, Failure>) {
     switch result {
     case .failure(let failure):
-      // A job that never began is told to who submitted it, and forgotten.
       conclude(id, .failed, .failure(failure))
-      jobs[id] = nil
-    case .success((let merge, let warnings)):
+      // A job that never began is told to who submitted it, and forgotten.
+      if jobs[id]?.record == nil { jobs[id] = nil }
+    case .success(.published):
+      jobs[id]?.state = .complete
+      jobs[id]?.endedAt = Self.now
+      logger.info("job \(id) had been published: \(jobs[id]?.output ?? "")")
+    case .success(.merge(let merge, let warnings)):
       jobs[id]?.warnings = warnings
       guard jobs[id]?.isCancelled == false else {
         jobThreads.submit { [self] in
-          merge.discard()
+          if merge.isNew { merge.discard() }
           loop.perform { self.assumeIsolated { $0.conclude(id, .cancelled, .failure(Self.cancelled)) } }
         }
         return
       }
       let plan = merge.plan
       jobs[id]?.merge = merge
-      jobs[id]?.state = .running
-      jobs[id]?.runningSince = Self.now
+      jobs[id]?.record = merge.record
       jobs[id]?.bytes = plan.outputBytes
-      jobs[id]?.files = plan.files.map { .init(name: $0.name, bytes: $0.size, shards: $0.shardCount, done: 0) }
       jobs[id]?.context.progress.begin(.merging, total: plan.outputBytes)
       logger.info(
         "job \(id): \(plan.shardCount) shards in \(plan.files.count) files, \(plan.outputBytes) bytes, to \(jobs[id]?.output ?? "")")
-      tell(.add(.init(offer: merge.offer, priority: jobs[id]?.priority ?? 0, stretches: merge.stretches)))
+      let known = merge.unchecked.count + merge.trusted.count
+      if !merge.isNew {
+        jobs[id]?.context.progress.goesOn(from: known, of: plan.shardCount)
+        logger.info("job \(id): \(known) of \(plan.shardCount) shards are done; \(merge.unchecked.count) are read back first")
+      }
+      run(id, merge, done: merge.trusted, unchecked: merge.unchecked)
     }
+  }
+
+  /// Has the shards computed that are not done.
+  private func run(_ id: JobID, _ merge: PreparedMerge, done: [Int: Digest128], unchecked: [Int: Digest128]) {
+    jobs[id]?.state = .running
+    jobs[id]?.runningSince = Self.now
+    jobs[id]?.files = merge.plan.files.map { .init(name: $0.name, bytes: $0.size, shards: $0.shardCount, done: 0) }
+    for shard in done.keys { didFinish(id, merge.plan.shard(shard)) }
+    tell(
+      .add(
+        .init(
+          offer: merge.offer, priority: jobs[id]?.priority ?? 0, stretches: merge.stretches, done: done,
+          unchecked: unchecked, isResumed: merge.mayHaveWriters)))
   }
 
   private static var cancelled: Failure { Failure(.interrupted, Problem(.interrupted, "stopped")) }
@@ -150,7 +236,10 @@ extension CoordinatorService {
     guard let merge = jobs[key.job]?.merge else { return tell(.refused(key, Problem(.dataRefused, "the job is over"))) }
     let plan = merge.plan
     let shard = plan.shard(key.shard)
-    guard finished.fits(plan.segments(of: shard), of: plan) else {
+    let segments = finished.segments.map {
+      ShardResult.SegmentResult(pair: $0.pair, sums: $0.sums, differingBytes: $0.differingBytes)
+    }
+    guard plan.accepts(segments, of: shard) else {
       return tell(.refused(key, Problem(.resultInvalid, "the result is not that of the shard's segments")))
     }
     if scheduler.output(of: session, for: key.job) == .streamed {
@@ -165,15 +254,31 @@ extension CoordinatorService {
               file: merge.files[shard.file].path.string, byte: shard.range.lowerBound)))
       }
     }
-    if keeps {
-      let segments = finished.segments.map {
-        ShardResult.SegmentResult(pair: $0.pair, sums: $0.sums, differingBytes: $0.differingBytes)
-      }
-      merge.results.set(ShardResult(shard: key.shard, digest: finished.digest, segments: segments), at: key.shard)
+    guard keeps else { return tell(.committed(key)) }
+    let result = ShardResult(shard: key.shard, digest: finished.digest, segments: segments)
+    let name = scheduler.name(of: session) ?? ""
+    merge.journal.record(finished, bytes: shard.range.count, worker: name) { [loop] outcome in
+      loop.perform { self.assumeIsolated { $0.recorded(key, result, outcome, of: merge, from: session) } }
+    }
+  }
+
+  /// A result is in the journal, or cannot be.
+  private func recorded(
+    _ key: Attempt, _ result: ShardResult, _ outcome: Result<Void, Failure>, of merge: PreparedMerge,
+    from session: SessionID
+  ) {
+    guard jobs[key.job]?.merge === merge else { return }
+    switch outcome {
+    case .success:
+      let shard = merge.plan.shard(key.shard)
+      merge.results.set(result, at: key.shard)
       workers[session]?.meter.add(shard.range.count, at: Self.now)
       didFinish(key.job, shard)
+      tell(.committed(key))
+    case .failure(let failure):
+      journalFailed(failure)
+      tell(.refused(key, failure.problems[0]))
     }
-    tell(.committed(key))
   }
 
   /// One more shard is in the output.
@@ -187,7 +292,11 @@ extension CoordinatorService {
   /// A shard of an earlier life was read back.
   func checked(_ id: JobID, _ number: Int, _ matches: Bool) {
     guard let merge = jobs[id]?.merge else { return }
-    if matches { didFinish(id, merge.plan.shard(number)) }
+    if matches {
+      didFinish(id, merge.plan.shard(number))
+    } else {
+      merge.differing.wrappingAdd(1, ordering: .relaxed)
+    }
   }
 
   /// Reads a shard back that two workers may have written to.
@@ -237,8 +346,37 @@ extension CoordinatorService {
     case .success(let outcome):
       jobs[id]?.warnings += outcome.warnings
       conclude(id, .complete, result)
+    case .failure(let failure) where failure.problems[0].code == .syncFailed && (jobs[id]?.lostSyncs ?? 0) < Self.syncLimit:
+      redoLostFiles(id, failure)
     case .failure(let failure):
       conclude(id, failure.category == .interrupted ? .cancelled : .failed, result)
+    }
+  }
+
+  private static let syncLimit = 2
+
+  /// What could not be made durable is computed again.
+  private func redoLostFiles(_ id: JobID, _ failure: Failure) {
+    guard let merge = jobs[id]?.merge else { return }
+    jobs[id]?.lostSyncs += 1
+    logger.error("job \(id): \(failure); what the file holds is computed again")
+    jobThreads.submit { [self] in
+      let lost: Result<Set<Int>, Failure>
+      do throws(Failure) { lost = .success(try merge.takeLostShards()) } catch { lost = .failure(error) }
+      loop.perform {
+        self.assumeIsolated { service in
+          switch lost {
+          case .failure(let failure): service.conclude(id, .failed, .failure(failure))
+          case .success(let lost):
+            var done: [Int: Digest128] = [:]
+            for (shard, result) in merge.results.values.enumerated() where !lost.contains(shard) {
+              done[shard] = result?.digest
+            }
+            service.jobs[id]?.context.progress.begin(.merging, total: merge.plan.outputBytes)
+            service.run(id, merge, done: done, unchecked: [:])
+          }
+        }
+      }
     }
   }
 
@@ -278,8 +416,18 @@ extension CoordinatorService {
     jobs[id]?.merge = nil
     jobs[id]?.meter.forget()
     let merge = job.merge
-    jobThreads.submit {
-      withExtendedLifetime(merge) {}
+    let problem = jobs[id]?.failure?.problems.first
+    // What the coordinator itself could not go on with goes on at its next start.
+    let staysOpen = fatal != nil
+    jobThreads.submit { [logger, configuration] in
+      do throws(Failure) {
+        if let journal = configuration.journal, merge != nil || job.record != nil, state != .complete, !staysOpen {
+          try journal.setState(id.number, state == .cancelled ? .cancelled : .failed, problem: problem)
+        }
+      } catch {
+        logger.error("\(error)")
+      }
+      merge?.close()
       job.completion(result)
     }
     let over = jobs.values.filter(\.state.isOver).sorted { $0.id < $1.id }
@@ -290,21 +438,6 @@ extension CoordinatorService {
 extension Problem.Code {
   static let pathNotAbsolute = Self("path-not-absolute")
   static let resultInvalid = Self("result-invalid")
-}
-
-extension WorkerMessage.Finished {
-  /// Whether the statistics can be those of a shard's segments: sums of them must not overflow.
-  fileprivate func fits(_ expected: [Planning.Segment], of plan: Plan) -> Bool {
-    guard segments.map(\.pair) == expected.map(\.pair) else { return false }
-    return zip(segments, expected).allSatisfy { segment, place in
-      let bytes = UInt64(place.output.count)
-      let sums = segment.sums
-      return segment.differingBytes <= bytes
-        && [
-          sums.elements, sums.unchanged, sums.nonFiniteInputs, sums.nonFiniteOutputs, sums.overflows,
-        ].allSatisfy { $0 <= bytes }
-    }
-  }
 }
 
 extension Plan {

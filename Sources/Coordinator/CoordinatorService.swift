@@ -2,6 +2,7 @@ public import Diagnostics
 import Dispatch
 public import FileIO
 import Glibc
+public import Journal
 public import Logging
 public import Scheduling
 import Synchronization
@@ -18,6 +19,10 @@ public import ZeroMQ
 public actor CoordinatorService {
   public struct Configuration: Sendable {
     public var epoch = 1
+    /// Keeps all jobs; nil where each keeps its own in its output folder.
+    public var journal: Journal?
+    /// The next job's number.
+    public var nextJob = 1
     public var scheduling = Scheduler.Configuration()
     public var calls = SystemCalls.live
     /// For preparing and finishing jobs.
@@ -51,7 +56,7 @@ public actor CoordinatorService {
   nonisolated let readThreads = ThreadPool(count: min(4, max(2, ThreadTeam.availableCPUs)))
   /// Few: writers of one file wait for each other.
   nonisolated let writeThreads = ThreadPool(count: min(4, max(1, ThreadTeam.availableCPUs / 2)))
-  private nonisolated let nextJob = Atomic(1)
+  private nonisolated let nextJob: Atomic<Int>
   nonisolated let startedAt: Instant
 
   var scheduler: Scheduler
@@ -63,7 +68,9 @@ public actor CoordinatorService {
   var workers: [SessionID: WorkerRecord] = [:]
   var isEnding = false
   private var endingSince: Instant?
-  private var onEnd: (@Sendable () -> Void)?
+  private var onEnd: (@Sendable (Failure?) -> Void)?
+  /// Why it cannot go on.
+  private(set) var fatal: Failure?
   /// Peers whose messages are not understood are logged once.
   private var complainedAbout: Set<[UInt8]> = []
 
@@ -78,6 +85,7 @@ public actor CoordinatorService {
     self.context = context
     self.loop = loop
     self.logger = logger
+    nextJob = Atomic(configuration.nextJob)
     startedAt = Self.now
     scheduler = Scheduler(configuration: configuration.scheduling, epoch: configuration.epoch, at: startedAt)
   }
@@ -160,18 +168,49 @@ public actor CoordinatorService {
     writeThreads.stop()
   }
 
+  /// Waits for the threads of a coordinator that has ended: what they still write must be in the journal before that is
+  /// closed.
+  public nonisolated func finishThreads() {
+    jobThreads.stop()
+    jobThreads.join()
+  }
+
   /// Grants nothing more, lets running shards and publishing end within the grace time, and closes.
-  public nonisolated func end(_ completion: @escaping @Sendable () -> Void) {
+  ///
+  /// - Parameter completion: told why, if it ended because it could not go on.
+  public nonisolated func end(_ completion: @escaping @Sendable (Failure?) -> Void) {
     loop.perform {
       self.assumeIsolated { service in
-        guard !service.isEnding else { return }
-        service.isEnding = true
-        service.endingSince = Self.now
         service.onEnd = completion
-        service.tell(.stopGranting)
-        service.endIfDone()
+        service.beginEnding()
       }
     }
+  }
+
+  /// Calls `completion` when the coordinator cannot go on and has ended.
+  public nonisolated func onFailure(_ completion: @escaping @Sendable (Failure?) -> Void) {
+    loop.perform { self.assumeIsolated { $0.onEnd = completion } }
+  }
+
+  private func beginEnding() {
+    guard !isEnding else { return }
+    isEnding = true
+    endingSince = Self.now
+    tell(.stopGranting)
+    endIfDone()
+  }
+
+  /// The journal takes no more: nothing can be promised any more, so everything stops where it is.
+  func journalFailed(_ failure: Failure) {
+    guard fatal == nil else { return }
+    logger.critical("\(failure)")
+    // Whoever waits can run it again, when there is room.
+    fatal = Failure(.interrupted, failure.problems)
+    for id in jobs.keys where jobs[id]?.state == .running {
+      jobs[id]?.failure = fatal
+      tell(.cancel(id))
+    }
+    beginEnding()
   }
 
   private func endIfDone() {
@@ -181,7 +220,7 @@ public actor CoordinatorService {
     if isFinishing || isPatient && scheduler.hasLeases { return }
     self.onEnd = nil
     close()
-    onEnd()
+    onEnd(fatal)
   }
 
   // MARK: the loop

@@ -25,6 +25,8 @@ public struct MergeJob: Sendable {
     public var sync = Sync.full
     public var sha256 = false
     public var permissions = OutputFolder.Permissions()
+    /// Files that were on the disk before a merge was interrupted are not read back.
+    public var trustsSynced = false
     /// For the model card.
     public var command = ""
 
@@ -48,6 +50,10 @@ public struct MergeJob: Sendable {
     public let manifest: Manifest
     public let statistics: MergeStatistics
     public let warnings: [Problem]
+    /// Shards that an earlier run had done.
+    public let resumed: Int
+    /// Of these, what was not in the output any more.
+    public let redone: Int
   }
 
   private let plan: Plan
@@ -74,6 +80,7 @@ public struct MergeJob: Sendable {
   /// - Throws: `interrupted` after a cancellation; `OUTPUT.partial` is then left.
   public func run() throws(Failure) -> Outcome {
     context.progress.begin(.preparing, total: 0)
+    if let outcome = try InterruptedPublication.finish(plan, output: output, options: options) { return outcome }
     let network = Context()
     let loop = EventLoop(name: "expomerge")
     defer { loop.stop() }
@@ -99,7 +106,7 @@ public struct MergeJob: Sendable {
 
     let result = Mutex<Result<Outcome, Failure>?>(nil)
     let done = DispatchSemaphore(value: 0)
-    let job = coordinator.submit(plan, output: output, options: options) { outcome in
+    let job = coordinator.submit(plan, output: output, options: options, hasCompany: company.listen != nil) { outcome in
       result.withLock { $0 = outcome }
       done.signal()
     }

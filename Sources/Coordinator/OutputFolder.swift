@@ -10,6 +10,8 @@ extension Problem.Code {
   public static let outputExists = Self("output-exists")
   public static let outputIsInput = Self("output-is-input")
   public static let partialExists = Self("partial-exists")
+  /// The partial folder belongs to a job of a coordinator.
+  public static let partialOfJob = Self("partial-of-job")
 }
 
 /// Where a merge is made: `OUTPUT.partial/`, which becomes `OUTPUT/` by one rename when all is done.
@@ -30,38 +32,54 @@ public struct OutputFolder: ~Copyable {
     }
   }
 
+  /// Who may go on with what is in the folder.
+  enum Owner {
+    /// A merge of its own, whose journal lies in the folder.
+    case merge
+    /// A job of a coordinator, whose journal lies elsewhere.
+    case job(Int, journal: FilePath)
+  }
+
   public let output: FilePath
   public let partial: FilePath
+  /// Whether what an interrupted merge has left is in it.
+  let isResumed: Bool
   private let permissions: Permissions
   private let directories: Directories
   private let calls: SystemCalls
   private let lock: FileLock
 
-  private static let stateName = ".expomerge"
+  static let stateName = ".expomerge"
+  static let journalName = "journal.sqlite"
+  private static let ownerName = "owner"
+
+  /// Of a merge of its own.
+  var journal: FilePath { partial.appending(Self.stateName).appending(Self.journalName) }
 
   /// Checks that the merge may write here, and makes the partial folder.
   ///
-  /// - Parameter inputs: folders and files that must not be touched.
+  /// - Parameters:
+  ///   - inputs: folders and files that must not be touched.
+  ///   - owner: who fills it.
+  ///   - resumes: whether a job goes on with what it has left; a merge of its own finds out by its journal.
   /// - Throws: `cannotCreate`.
-  public static func create(
-    _ path: FilePath, inputs: [FilePath], permissions: Permissions, calls: SystemCalls = .live
+  static func create(
+    _ path: FilePath, inputs: [FilePath], permissions: Permissions, owner: Owner = .merge, resumes: Bool = false,
+    calls: SystemCalls = .live
   ) throws(Failure) -> OutputFolder {
     do throws(Failure) {
-      return try checkAndCreate(path, inputs, permissions, calls)
+      return try checkAndCreate(path, inputs, permissions, owner, resumes, calls)
     } catch {
       throw error.aboutOutput
     }
   }
 
   private static func checkAndCreate(
-    _ path: FilePath, _ inputs: [FilePath], _ permissions: Permissions, _ calls: SystemCalls
+    _ path: FilePath, _ inputs: [FilePath], _ permissions: Permissions, _ owner: Owner, _ resumes: Bool,
+    _ calls: SystemCalls
   ) throws(Failure) -> OutputFolder {
     let directories = Directories(calls: calls)
-    let output = try resolved(path, directories)
-    guard let name = output.lastComponent?.string else {
-      throw refusal(.outputExists, "is not the path of a new folder", path, remedy: "name a folder inside it")
-    }
-    let partial = output.removingLastComponent().appending(name + ".partial")
+    let (output, partial) = try places(path, directories)
     for input in inputs {
       let input = try directories.resolve(input)
       for made in [output, partial] where made.starts(with: input) || input.starts(with: made) {
@@ -82,17 +100,65 @@ public struct OutputFolder: ~Copyable {
     }
     try directories.makeDirectory(state)
     let lock = try FileLock.acquire(state.appending("lock"), holder: holder)
-    let leftovers = try directories.names(in: partial).filter { $0 != stateName }
-    if !leftovers.isEmpty {
-      guard permissions.restart else {
-        throw refusal(
-          .partialExists, "an earlier merge into this folder was interrupted", partial,
-          remedy: "discard what it left and begin again with --restart")
-      }
-      try directories.removeContents(of: partial, except: stateName)
+    let isResumed = try checkLeftovers(partial, permissions, owner, resumes, directories)
+    if case .job(let number, let journal) = owner {
+      let line = "job \(number) of the coordinator with the journal \(journal.string)\n"
+      try File.create(state.appending(ownerName), calls: calls).write(Array(line.utf8), at: 0)
     }
     return OutputFolder(
-      output: output, partial: partial, permissions: permissions, directories: directories, calls: calls, lock: lock)
+      output: output, partial: partial, isResumed: isResumed, permissions: permissions, directories: directories,
+      calls: calls, lock: lock)
+  }
+
+  /// OUTPUT, links followed, and OUTPUT.partial.
+  static func places(
+    _ path: FilePath, _ directories: Directories = .live
+  ) throws(Failure) -> (output: FilePath, partial: FilePath) {
+    let output = try resolved(path, directories)
+    guard let name = output.lastComponent?.string else {
+      throw refusal(.outputExists, "is not the path of a new folder", path, remedy: "name a folder inside it")
+    }
+    return (output, output.removingLastComponent().appending(name + ".partial"))
+  }
+
+  /// Decides about what an earlier merge has left: whether it is gone on with, or removed, or refused.
+  private static func checkLeftovers(
+    _ partial: FilePath, _ permissions: Permissions, _ owner: Owner, _ resumes: Bool, _ directories: Directories
+  ) throws(Failure) -> Bool {
+    if resumes { return true }
+    let state = partial.appending(stateName)
+    let hasFiles = try directories.names(in: partial).contains { $0 != stateName }
+    let isMerge = try directories.kind(of: state.appending(journalName)) != nil
+    let isJob = try directories.kind(of: state.appending(ownerName)) != nil
+    guard hasFiles || isMerge || isJob else { return false }
+    if permissions.restart {
+      try clear(partial, directories)
+      return false
+    }
+    if case .merge = owner, isMerge { return true }
+    if isJob {
+      let line = try File.contents(of: state.appending(ownerName), limit: 1 << 16)
+      let name = String(decoding: line.prefix { $0 != UInt8(ascii: "\n") }, as: UTF8.self)
+      throw refusal(
+        .partialOfJob, "belongs to \(name), which is not complete", partial,
+        remedy: "go on with it there (expomerge resume), or discard what it left and begin again with --restart")
+    }
+    throw refusal(
+      .partialExists, "an earlier merge into this folder was interrupted", partial,
+      remedy: isMerge
+        ? "run expomerge merge as before to go on with it, or discard what it left and begin again with --restart"
+        : "discard what it left and begin again with --restart")
+  }
+
+  /// Removes everything but the lock that is held.
+  private static func clear(_ partial: FilePath, _ directories: Directories) throws(Failure) {
+    try directories.removeContents(of: partial, except: stateName)
+    try directories.removeContents(of: partial.appending(stateName), except: "lock")
+  }
+
+  /// Removes what an interrupted merge has left before it had anything worth keeping: all but the journal and the lock.
+  func clear() throws(Failure) {
+    try directories.removeContents(of: partial, except: Self.stateName)
   }
 
   /// Whether what stands at OUTPUT may be replaced.
@@ -154,9 +220,13 @@ public struct OutputFolder: ~Copyable {
 
   // MARK: filling it
 
-  /// Creates the plan's files at their full size, so that a full disk is known at once.
+  /// Makes the plan's files at their full size, so that a full disk is known at once. What is in them is kept where the
+  /// merge is resumed.
   func allocate(_ plan: Plan) throws(Failure) -> [File] {
-    var left = plan.outputBytes
+    var (left, present) = (plan.outputBytes, 0)
+    if isResumed {
+      for planned in plan.files { present += Self.allocatedBytes(of: partial.appending(planned.name)) }
+    }
     func noSpace() -> Failure {
       let available = FileSystemKind(at: partial)?.availableBytes ?? 0
       return Failure(
@@ -168,11 +238,13 @@ public struct OutputFolder: ~Copyable {
             : "\(left) bytes are still to be reserved, which a quota or the filesystem does not allow",
           file: partial.string, remedy: "free some space or choose another place for the output"))
     }
-    if let available = FileSystemKind(at: partial)?.availableBytes, available < left { throw noSpace() }
+    if let available = FileSystemKind(at: partial)?.availableBytes, available < left - present { throw noSpace() }
     var files: [File] = []
     for planned in plan.files {
       do throws(Failure) {
-        let file = try File.create(partial.appending(planned.name), calls: calls)
+        let path = partial.appending(planned.name)
+        let file = isResumed ? try File.openOrCreate(path, calls: calls) : try File.create(path, calls: calls)
+        if try file.status().size > planned.size { try file.setSize(planned.size) }
         try file.preallocate(size: planned.size)
         files.append(file)
       } catch {
@@ -181,6 +253,12 @@ public struct OutputFolder: ~Copyable {
       left -= planned.size
     }
     return files
+  }
+
+  /// Disk space that a file has; 0 where there is none.
+  private static func allocatedBytes(of path: FilePath) -> Int {
+    var info = stat()
+    return path.withPlatformString { stat($0, &info) } == 0 ? Int(info.st_blocks) * 512 : 0
   }
 
   /// Copies the files beside the weights; config.json follows the dtype of the output.
@@ -239,6 +317,11 @@ public struct OutputFolder: ~Copyable {
       if permissions.overwrite, try directories.kind(of: output) != nil, try !directories.isEmptyFolder(output) {
         old = try replace()
       } else {
+        // An earlier attempt may have ended between moving the old one away and this.
+        let moved = Self.replaced(output)
+        if isResumed, permissions.overwrite, try directories.kind(of: output) == nil, try directories.kind(of: moved) != nil {
+          old = moved
+        }
         try directories.rename(partial, to: output)
       }
     } catch {
@@ -247,24 +330,36 @@ public struct OutputFolder: ~Copyable {
       failure.problems[0].remedy = "the merged model is complete in \(partial.string): rename it yourself"
       throw failure
     }
+    CrashPoint.renamed.pass()
     var warnings: [Problem] = []
     func attempt(_ work: () throws(Failure) -> Void) {
       do throws(Failure) { try work() } catch { warnings += error.problems }
     }
-    attempt { () throws(Failure) in try directories.removeTree(output.appending(Self.stateName)) }
     if durable { attempt { () throws(Failure) in try directories.sync(parent) } }
+    CrashPoint.parentSynced.pass()
     if let old { attempt { () throws(Failure) in try directories.removeTree(old) } }
+    CrashPoint.oldRemoved.pass()
+    attempt { () throws(Failure) in try Self.removeState(of: output, directories) }
+    CrashPoint.stateRemoved.pass()
     return warnings
+  }
+
+  /// Removes what a merge has kept for itself, the journal last: while it is there, the next run finds what is left to do.
+  static func removeState(of output: FilePath, _ directories: Directories = .live) throws(Failure) {
+    let state = output.appending(stateName)
+    try directories.removeContents(of: state, except: journalName)
+    try directories.removeTree(state)
   }
 
   /// Puts the new output in the place of the old one; returns where the old one is now.
   private func replace() throws(Failure) -> FilePath {
     if try directories.exchange(partial, output) { return partial }
-    let old = output.removingLastComponent().appending((output.lastComponent?.string ?? "") + ".replaced")
+    let old = Self.replaced(output)
     if try directories.kind(of: old) != nil {
       throw Self.refusal(.outputExists, "is in the way of replacing \(output.string)", old, remedy: "move it away")
     }
     try directories.rename(output, to: old)
+    CrashPoint.oldMovedAway.pass()
     do throws(Failure) {
       try directories.rename(partial, to: output)
     } catch {
@@ -272,6 +367,11 @@ public struct OutputFolder: ~Copyable {
       throw error
     }
     return old
+  }
+
+  /// Where the old output waits to be removed, where it could not be exchanged with the new one at once.
+  static func replaced(_ output: FilePath) -> FilePath {
+    output.removingLastComponent().appending((output.lastComponent?.string ?? "") + ".replaced")
   }
 
   /// Removes everything, when nothing in it is worth keeping.

@@ -8,6 +8,12 @@ public final class Progress: Sendable {
     case preparing, merging, syncing, checksums, verifying, recomputing, sampling
   }
 
+  /// Shards.
+  public struct Resumed: Sendable, Equatable {
+    public let done: Int
+    public let total: Int
+  }
+
   public struct Snapshot: Sendable, Equatable {
     public var phase: Phase
     /// Bytes.
@@ -15,6 +21,8 @@ public final class Progress: Sendable {
     public var total: Int
     /// The file that was worked on last.
     public var file: String
+    /// What an earlier run had done, where this one goes on with it.
+    public var resumed: Resumed?
 
     public init(phase: Phase, done: Int, total: Int, file: String) {
       self.phase = phase
@@ -28,6 +36,7 @@ public final class Progress: Sendable {
     var phase = Phase.preparing
     var total = 0
     var file = ""
+    var resumed: Resumed?
   }
 
   private let done = Atomic(0)
@@ -37,15 +46,21 @@ public final class Progress: Sendable {
 
   public func begin(_ phase: Phase, total: Int) {
     done.store(0, ordering: .relaxed)
-    state.withLock { $0 = State(phase: phase, total: total, file: "") }
+    state.withLock { $0 = State(phase: phase, total: total, file: "", resumed: $0.resumed) }
   }
+
+  func goesOn(from done: Int, of total: Int) { state.withLock { $0.resumed = Resumed(done: done, total: total) } }
 
   public func add(_ bytes: Int) { done.wrappingAdd(bytes, ordering: .relaxed) }
   func workingOn(_ file: String) { state.withLock { $0.file = file } }
 
   public var snapshot: Snapshot {
     let done = done.load(ordering: .relaxed)
-    return state.withLock { Snapshot(phase: $0.phase, done: done, total: $0.total, file: $0.file) }
+    return state.withLock { state in
+      var snapshot = Snapshot(phase: state.phase, done: done, total: state.total, file: state.file)
+      snapshot.resumed = state.resumed
+      return snapshot
+    }
   }
 }
 

@@ -1,4 +1,5 @@
 import Diagnostics
+import Journal
 import Planning
 import Scheduling
 import Wire
@@ -29,4 +30,32 @@ struct ServedJob {
   var files: [Status.Job.File] = []
   var bytes = 0
   var retries = 0
+  /// How often files could not be made durable.
+  var lostSyncs = 0
+  /// As the journal has it, once it has.
+  var record: JobRecord?
+}
+
+extension ServedJob {
+  /// A job of an earlier life.
+  init(_ record: JobRecord, context: RunContext, startedAt: Instant) {
+    self.init(
+      id: JobID(record.number), aligned: record.aligned, sft: record.sft, output: record.output,
+      alpha: record.recipe.alpha, priority: record.priority, context: context, startedAt: startedAt
+    ) { _ in }
+    self.record = record
+  }
+}
+
+extension Status.JobState {
+  /// Of a job that is over.
+  init(_ state: JobRecord.State) {
+    switch state {
+    case .running: self = .running
+    case .publishing: self = .finishing
+    case .complete: self = .complete
+    case .failed: self = .failed
+    case .cancelled: self = .cancelled
+    }
+  }
 }

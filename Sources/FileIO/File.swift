@@ -39,7 +39,7 @@ public final class File: Sendable {
     try openDescriptor(path, O_RDWR | O_CREAT | O_TRUNC, action: "create", calls: calls)
   }
 
-  static func openOrCreate(_ path: FilePath, calls: SystemCalls = .live) throws(Failure) -> File {
+  public static func openOrCreate(_ path: FilePath, calls: SystemCalls = .live) throws(Failure) -> File {
     try openDescriptor(path, O_RDWR | O_CREAT, action: "open", calls: calls)
   }
 

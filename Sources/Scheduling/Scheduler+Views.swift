@@ -54,6 +54,9 @@ extension Scheduler {
   /// How a worker writes a job's output; nil where it has not said.
   public func output(of session: SessionID, for job: JobID) -> Access? { sessions[session]?.jobs[job]?.prepared.output }
 
+  /// What a worker calls itself.
+  public func name(of session: SessionID) -> String? { sessions[session]?.hello.name }
+
   public func hasSession(_ id: SessionID) -> Bool { sessions[id] != nil }
   public var hasLeases: Bool { !leases.isEmpty }
 }

@@ -62,7 +62,7 @@ extension ClientRequest {
       }
     case .drainWorker(let drain):
       try require(drain.worker.utf8.count <= Limits.nameBytes, "the length of a name")
-    case .status, .cancel: break
+    case .status, .cancel, .resume: break
     }
   }
 }

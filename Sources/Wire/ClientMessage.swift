@@ -1,11 +1,12 @@
 public import Diagnostics
 public import Planning
 
-/// What a client (`submit`, `status`, `cancel`, `drain`) asks of a coordinator.
+/// What a client (`submit`, `status`, `cancel`, `resume`, `drain`) asks of a coordinator.
 public enum ClientRequest: Sendable, Equatable {
   case status(StatusRequest)
   case submit(Submission)
   case cancel(Cancel)
+  case resume(Resume)
   case drainWorker(DrainWorker)
 
   public struct StatusRequest: Sendable, Equatable, Codable {
@@ -54,6 +55,18 @@ public enum ClientRequest: Sendable, Equatable {
 
     public init(job: JobID) {
       self.job = job
+    }
+  }
+
+  /// Goes on with a job that was cancelled or has failed.
+  public struct Resume: Sendable, Equatable, Codable {
+    public var job: JobID
+    /// Files that were on the disk are not read back.
+    public var trustsSynced: Bool
+
+    public init(job: JobID, trustsSynced: Bool = false) {
+      self.job = job
+      self.trustsSynced = trustsSynced
     }
   }
 

@@ -2,9 +2,10 @@ import ArgumentParser
 import CLinux
 import Coordinator
 import Diagnostics
-import Dispatch
 import Logging
+import Journal
 import SystemPackage
+import Threads
 import Transport
 import ZeroMQ
 
@@ -13,7 +14,7 @@ struct CoordinatorCommand: ParsableCommand {
     commandName: "coordinator", abstract: "Take on merges, and have workers on other nodes compute them.",
     discussion: """
       Runs until it is stopped. SIGTERM lets running shards and publishing end, for at most 30 seconds, and then ends \
-      the process; jobs that are not complete keep their OUTPUT.partial.
+      the process. Jobs that are not complete go on at the next start with the same --state.
       """)
 
   @Option(help: ArgumentHelp("Where workers and commands connect.", valueName: "address"))
@@ -37,10 +38,18 @@ struct CoordinatorCommand: ParsableCommand {
       let logger = log.logger("coordinator")
       var configuration = CoordinatorService.Configuration()
       configuration.epoch = state.epoch
+      configuration.journal = state.journal
+      configuration.nextJob = try state.journal.nextJobNumber()
+      let records = try state.journal.jobs()
       configuration.context = RunContext(threads: running.threadCount, readMethod: running.read.method)
       let loop = EventLoop(name: "coordinator")
       let service = CoordinatorService(
         configuration, context: Context(ioThreads: 2), loop: loop, logger: logger)
+      let end = Monitor<Failure??>(nil)
+      let ended: @Sendable (Failure?) -> Void = { failure in end.update { $0 = .some(failure) } }
+      service.onFailure(ended)
+      // Before anybody can ask for them.
+      service.takeUp(records)
       let opened = try service.listen([.init(control: control, data: data)])
       for endpoint in opened {
         logger.info(
@@ -49,16 +58,18 @@ struct CoordinatorCommand: ParsableCommand {
       if !control.isLocal {
         logger.warning("no keys: whoever reaches \(control) can submit merges and read their inputs; keep it in a trusted network")
       }
-      let done = DispatchSemaphore(value: 0)
       let signals = DaemonSignals(logger: logger) { reason in
         logger.info("ending (\(reason)): running shards may end first")
-        service.end { done.signal() }
+        service.end(ended)
       }
-      done.wait()
+      let failure = end.wait { $0 }
       withExtendedLifetime(signals) {}
       loop.stop()
+      service.finishThreads()
+      state.journal.close()
       logger.info("ended")
       _ = consume state
+      if let failure { throw failure }
     }
   }
 }

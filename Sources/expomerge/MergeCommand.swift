@@ -11,12 +11,17 @@ struct MergeCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "merge", abstract: "Merge a pair of checkpoints into a new one.",
     discussion: """
-      Works in OUTPUT.partial and renames it to OUTPUT when everything is checked and, with --sync full, on the disk.
+      Works in OUTPUT.partial and renames it to OUTPUT when everything is checked and, with --sync full, on the disk. \
+      Stopped or crashed, it goes on where it was when the same command is run again: shards that were done are read \
+      back, and what does not match is computed again.
       """)
 
   @OptionGroup(title: "The pair") var pair: PairOptions
 
   @OptionGroup(title: "The output") var target: OutputOptions
+
+  @Option(help: ArgumentHelp("When going on: none reads back all that was done, synced only what was not yet on the disk.", valueName: "what"))
+  var resumeTrust = ResumeTrust.none
 
   @Option(help: ArgumentHelp("Let workers of other nodes join at this address, as in tcp://*:5755.", valueName: "address"))
   var listen: String?
@@ -51,6 +56,7 @@ struct MergeCommand: ParsableCommand {
       var options = MergeJob.Options()
       options.sync = target.sync
       options.sha256 = target.sha256
+      options.trustsSynced = resumeTrust == .synced
       options.permissions = .init(overwrite: target.overwrite, restart: target.restart)
       options.command = (["expomerge", "merge"] + pair.commandLine + ["--output", output]).map(shellQuoted)
         .joined(separator: " ")
@@ -85,8 +91,13 @@ struct MergeCommand: ParsableCommand {
       Problem(
         .interrupted,
         "stopped: \(FilePath(output).lexicallyNormalized().string).partial is left with \(Format.bytes(done)) of \(Format.bytes(plan.outputBytes)) merged; \(output) was not touched",
-        remedy: "begin again with --restart, or remove the folder"))
+        remedy: "run the same command to go on, or discard what is there with --restart"))
   }
+}
+
+/// What is believed to be in the output of an interrupted merge without being read back.
+enum ResumeTrust: String, ExpressibleByArgument, CaseIterable {
+  case none, synced
 }
 
 extension Plan {

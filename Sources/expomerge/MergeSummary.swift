@@ -23,6 +23,10 @@ struct MergeSummary {
     console.result(
       "  read \(Format.bytes(plan.inputBytes)), wrote \(Format.bytes(plan.outputBytes)) in \(decimal(seconds, seconds < 10 ? 2 : 0)) s: \(Format.rate(Double(plan.outputBytes) / seconds)) of output"
     )
+    if outcome.resumed > 0 {
+      let shards = "\(Format.count(outcome.resumed)) of \(Format.plural(plan.shardCount, "shard"))"
+      console.result("  went on with an interrupted merge: \(shards) had been done, \(Format.count(outcome.redone)) of them had to be done again")
+    }
     if let line = Self.change(total) { console.result("  change: \(line)") }
     let modules = outcome.statistics.modules
     if console.verbose {
@@ -40,7 +44,8 @@ struct MergeSummary {
       Message(
         type: "merged", output: outcome.output.string, files: plan.files.count, tensors: plan.pairs.count,
         copiedTensors: copied, parameters: plan.parameterCount, bytesRead: plan.inputBytes,
-        bytesWritten: plan.outputBytes, seconds: seconds, plan: outcome.manifest.plan.description,
+        bytesWritten: plan.outputBytes, shards: plan.shardCount, resumedShards: outcome.resumed,
+        redoneShards: outcome.redone, seconds: seconds, plan: outcome.manifest.plan.description,
         weights: outcome.manifest.weights.description, relativeNorm: total.relativeNorm, cosine: total.cosine,
         unchanged: total.unchanged, overflows: total.overflows, nonFiniteInputs: total.nonFiniteInputs,
         nonFiniteOutputs: total.nonFiniteOutputs, notes: plan.notes,
@@ -76,6 +81,10 @@ struct MergeSummary {
     let parameters: Int
     let bytesRead: Int
     let bytesWritten: Int
+    let shards: Int
+    /// Done by an earlier run, and of these computed again.
+    let resumedShards: Int
+    let redoneShards: Int
     let seconds: Double
     let plan: String
     let weights: String

@@ -15,7 +15,7 @@ struct OutputOptions: ParsableArguments {
   @Flag(help: "Replace OUTPUT if it exists.")
   var overwrite = false
 
-  @Flag(help: "Discard what an interrupted merge left in OUTPUT.partial.")
+  @Flag(help: "Discard what an interrupted merge left in OUTPUT.partial, and begin again.")
   var restart = false
 }
 

@@ -9,6 +9,7 @@ final class ProgressDisplay: Sendable {
     var history: [(time: Double, done: Int)] = []
     var lastShown = 0.0
     var lineIsOpen = false
+    var hasToldOfResuming = false
   }
 
   private let isShown: Bool
@@ -34,6 +35,12 @@ final class ProgressDisplay: Sendable {
     guard isShown else { return }
     let now = Self.now()
     state.withLock { state in
+      if let resumed = snapshot.resumed, !state.hasToldOfResuming {
+        state.hasToldOfResuming = true
+        if state.lineIsOpen { Console.writeErrorRaw("\r\u{1B}[K") }
+        let done = "\(Format.count(resumed.done)) of \(Format.plural(resumed.total, "shard"))"
+        Console.writeError("going on with an interrupted merge: \(done) done, checking them")
+      }
       if state.phase != snapshot.phase {
         state.phase = snapshot.phase
         state.history = [(now, snapshot.done)]

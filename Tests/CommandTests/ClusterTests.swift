@@ -156,24 +156,26 @@ import Testing
     #expect(worker?.terminate() == 0)
   }
 
-  @Test("a worker that lived through its coordinator computes the new job, not the old one of that number")
-  func newCoordinatorNewJob() throws {
+  @Test("a job goes on when its coordinator was killed and comes back; the worker that lived through it joins again")
+  func coordinatorKilled() throws {
     let tool = try prepare()
     var cluster: TestCluster? = try TestCluster(folder.path)
     let address = cluster?.address ?? ""
-    let worker = try cluster?.worker("w", roots: ["/"], more: ["--limit-rate", "60KB"])
+    let worker = try cluster?.worker("w", roots: ["/"], more: ["--limit-rate", "100KB"])
     #expect(worker?.waitFor("joined") != nil)
-    let pair = ["--sft", "pair/sft", "--aligned", "pair/aligned", "--shard-size", "64KiB", "--output", "out"]
-    #expect(try tool.run(["submit", "--coordinator", address, "--alpha", "0.7"] + pair).status == 0)
-    while try (cluster?.workers()["w"]?["running"] as? Int ?? 0) == 0 {}
+    #expect(try cluster?.submit("out").status == 0)
+    while try (cluster?.workers()["w"]?["shards"] as? Int ?? 0) == 0 {}
     cluster?.coordinator.kill()
     cluster = nil
     let again = try Daemon(["coordinator", "--listen", address, "--state", folder("state").string], in: folder.path)
+    #expect(again.waitFor("shards are done") != nil)
     #expect(again.waitFor("worker w joined") != nil)
-    let options = ["submit", "--coordinator", address, "--alpha", "0.3", "--restart", "--wait"]
-    let submitted = try tool.run(options + pair)
-    #expect(submitted.status == 0, "\(submitted.errors)")
+    #expect(again.waitFor("job 1 is complete") != nil)
     #expect(contents("out") == contents("expected"))
+    #expect(!TemporaryFolder.exists(folder("out.partial")))
+    // Nothing that was done was computed again.
+    #expect(!again.text.contains("computed again"))
+    #expect(try tool("resume", "1", "--coordinator", address).status == 66)
   }
 
   @Test("a data address that workers would not find is refused")

@@ -167,7 +167,11 @@ struct CommandTests {
       #expect(result.errors.contains("error: stopped: out.partial is left with"))
       #expect(!TemporaryFolder.exists(folder("out")))
       #expect(TemporaryFolder.exists(folder("out.partial")))
-      #expect(try tool.run(["merge", "--output", "out"] + pair).status == 73)
+      let other = try tool.run(["merge", "--output", "out"] + pair + ["--dtype", "f32"])
+      #expect(other.status == 73)
+      #expect(other.errors.contains("was begun with another recipe: dtype was that of aligned and is F32"))
+      #expect(try tool.run(["merge", "--sync", "none", "--output", "out"] + pair).status == 0)
+      #expect(!TemporaryFolder.exists(folder("out.partial")))
       return
     }
     Issue.record("twenty merges of 2 GB were all faster than a signal")

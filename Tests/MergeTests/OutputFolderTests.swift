@@ -1,5 +1,5 @@
 import Checkpoint
-import Coordinator
+@testable import Coordinator
 import Diagnostics
 import FileIO
 import Glibc

@@ -93,6 +93,7 @@ enum Examples {
           alpha: -0.5, arithmetic: .reference, dtype: .bf16, vocabulary: .overlap, maxFileSize: 1, shardSize: 1 << 16),
         priority: -3, syncsFully: false, sha256: true, overwrite: true, restart: true, command: "expomerge submit")),
     .cancel(.init(job: JobID(1))),
+    .resume(.init(job: JobID(1), trustsSynced: true)),
     .drainWorker(.init(worker: "n1")),
   ]
 

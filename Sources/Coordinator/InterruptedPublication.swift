@@ -1,0 +1,81 @@
+import Diagnostics
+import Digests
+import FileIO
+import Glibc
+import Journal
+import Planning
+import SystemPackage
+import Worker
+
+/// Publishing that ended between the rename and the tidying after it.
+enum InterruptedPublication {
+  /// Tidies up after a merge of its own.
+  ///
+  /// - Returns: what it came to, if the output is what would be merged now; nil where there is nothing to go on with.
+  static func finish(_ plan: Plan, output path: FilePath, options: MergeJob.Options) throws(Failure) -> MergeJob.Outcome? {
+    let (output, partial) = try OutputFolder.places(path)
+    let state = output.appending(OutputFolder.stateName)
+    let journalPath = state.appending(OutputFolder.journalName)
+    guard try Directories.live.kind(of: journalPath) != nil else { return nil }
+    let lock = try FileLock.acquire(state.appending("lock"), holder: "process \(getpid()) on \(hostName)")
+    let journal = try Journal.open(journalPath)
+    var outcome: MergeJob.Outcome?
+    do throws(Failure) {
+      let record = try journal.jobs().first
+      if let record, record.state == .publishing {
+        let manifest = try Manifest.read(from: output)
+        if record.plan == plan.fingerprint, manifest.plan == plan.fingerprint {
+          let kept = MergeJournal(journal: journal, number: record.number, epoch: 0, isOwn: true)
+          let results = try kept.results(plan)
+          let statistics = MergeStatistics(results.keys.sorted().compactMap { results[$0] }, plan: plan)
+          outcome = MergeJob.Outcome(
+            output: output, manifest: manifest, statistics: statistics, warnings: [], resumed: plan.shardCount, redone: 0)
+        }
+        if let stored = MergeJob.Options(stored: record.options) { try removeOld(output, partial, stored) }
+      }
+    } catch {
+      journal.close()
+      throw error
+    }
+    journal.close()
+    if options.sync == .full { try Directories.live.sync(output.removingLastComponent()) }
+    try OutputFolder.removeState(of: output)
+    _ = consume lock
+    return outcome
+  }
+
+  /// Tidies up after a job of a coordinator.
+  ///
+  /// - Returns: whether it had been published.
+  static func finish(_ record: JobRecord, in journal: Journal) throws(Failure) -> Bool {
+    guard record.state == .publishing, let options = MergeJob.Options(stored: record.options) else { return false }
+    let (output, partial) = try OutputFolder.places(FilePath(record.output))
+    guard try Directories.live.kind(of: partial.appending(OutputFolder.stateName)) == nil,
+      try Directories.live.kind(of: output.appending(Manifest.fileName)) != nil
+    else { return false }
+    let manifest = try Manifest.read(from: output)
+    let shards = try journal.shards(of: record.number)
+    guard manifest.plan == record.plan, manifest.weights == Manifest.weightsDigest(of: shards.map(\.digest)) else {
+      return false
+    }
+    try removeOld(output, partial, options)
+    if options.sync == .full { try Directories.live.sync(output.removingLastComponent()) }
+    if try Directories.live.kind(of: output.appending(OutputFolder.stateName)) != nil {
+      try OutputFolder.removeState(of: output)
+    }
+    try journal.setState(record.number, .complete, problem: nil)
+    return true
+  }
+
+  /// Removes the output that was replaced, which is where the new one was made.
+  private static func removeOld(_ output: FilePath, _ partial: FilePath, _ options: MergeJob.Options) throws(Failure) {
+    guard options.permissions.overwrite else { return }
+    let directories = Directories.live
+    for old in [partial, OutputFolder.replaced(output)] {
+      guard try directories.kind(of: old) == .directory,
+        try directories.kind(of: old.appending(OutputFolder.stateName)) == nil
+      else { continue }
+      try directories.removeTree(old)
+    }
+  }
+}

@@ -1,0 +1,116 @@
+import ArgumentParser
+import Coordinator
+import Diagnostics
+import Glibc
+import Transport
+import Wire
+
+/// Shows a job until it is over.
+struct JobWatch {
+  let client: Client
+  let job: JobID
+  let console: Console
+
+  /// A coordinator may be away for so long, in seconds, while one waits for it.
+  private static let patience = 120.0
+
+  /// Has a job begun, or gone on with, and waits for it if asked to.
+  static func start(_ request: ClientRequest, _ client: Client, waits: Bool, _ console: Console) throws(Failure) {
+    guard case .submitted(let submitted) = try client.askOrThrow(request, timeout: 3_600_000) else {
+      throw Failure(.unavailable, Problem(.init("answer-unexpected"), "the coordinator answered something else"))
+    }
+    console.emit(Submitted(job: submitted.job))
+    guard waits else {
+      return console.result("job \(submitted.job) is running: expomerge status \(submitted.job)")
+    }
+    console.result("job \(submitted.job)")
+    try JobWatch(client: client, job: submitted.job, console: console).untilOver()
+  }
+
+  private struct Submitted: Encodable {
+    let type = "submitted"
+    let job: JobID
+  }
+
+  /// - Throws: why the job failed; `interrupted` when it was cancelled, or the wait was ended.
+  func untilOver() throws(Failure) {
+    let display = ProgressDisplay(console: console)
+    let cancellation = Cancellation()
+    let signals = Signals(cancelling: cancellation)
+    defer { withExtendedLifetime(signals) {} }
+    let start = ProgressDisplay.now()
+    var lastSeen = start
+    while true {
+      if cancellation.isCancelled {
+        display.finish()
+        throw Failure(
+          .interrupted,
+          Problem(
+            .interrupted, "no longer waiting; job \(job) goes on", remedy: "end it with expomerge cancel \(job)"))
+      }
+      do throws(Failure) {
+        let status = try client.status(of: job)
+        lastSeen = ProgressDisplay.now()
+        guard let current = status.jobs.first else { throw lost }
+        if current.state.isOver {
+          display.finish()
+          return try conclude(current)
+        }
+        display.show(.init(current))
+      } catch {
+        if error.problems.contains(where: { $0.code == .jobLost }) || error.category == .inputNotFound {
+          display.finish()
+          throw lost
+        }
+        guard error.category == .unavailable, ProgressDisplay.now() - lastSeen < Self.patience else {
+          display.finish()
+          throw error
+        }
+      }
+      // The end of a short job is not seen late: a twentieth of its time.
+      usleep(UInt32(min(max((ProgressDisplay.now() - start) / 20, 0.01), 0.2) * 1e6))
+    }
+  }
+
+  private var lost: Failure {
+    Failure(
+      .unavailable,
+      Problem(
+        .jobLost, "the coordinator does not know job \(job) any more: was it started with another --state?",
+        remedy: "start it with the --state it had, or submit the job again with --restart"))
+  }
+
+  private func conclude(_ job: Status.Job) throws(Failure) {
+    console.warn(job.warnings.map(\.problem))
+    switch job.state {
+    case .complete:
+      console.emit(Message(job: job))
+      console.result(
+        "Merged into \(job.output): \(Format.bytes(job.bytes)) in \(Format.plural(job.files.count, "file")), \(decimal(job.seconds, job.seconds < 10 ? 2 : 0)) s (\(Format.rate(Double(job.bytes) / job.seconds)))"
+      )
+    case .cancelled:
+      throw Failure(.interrupted, Problem(.interrupted, "job \(job.job) was cancelled"))
+    default:
+      throw Failure(
+        job.exitCode.flatMap { Failure.Category(rawValue: $0) } ?? .inputOutput,
+        job.problems.isEmpty ? [Problem(.init("job-failed"), "job \(job.job) failed")] : job.problems.map(\.problem))
+    }
+  }
+
+  private struct Message: Encodable {
+    let type = "merged"
+    let job: Status.Job
+  }
+}
+
+extension Problem.Code {
+  static let jobLost = Self("job-lost")
+}
+
+extension Progress.Snapshot {
+  init(_ job: Status.Job) {
+    self.init(
+      phase: Progress.Phase(rawValue: job.phase) ?? .preparing, done: job.bytesDone,
+      total: job.state == .running ? job.bytes : 0, file: job.files.first { $0.done < $0.shards }?.name ?? "")
+  }
+}
