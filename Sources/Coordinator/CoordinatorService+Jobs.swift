@@ -78,7 +78,9 @@ extension CoordinatorService {
   public nonisolated func takeUp(_ records: [JobRecord]) {
     loop.perform {
       self.assumeIsolated { service in
-        for record in records.filter(\.state.isFinal).suffix(service.configuration.memory) { service.show(record) }
+        let over = records.filter(\.state.isFinal)
+        for record in over.dropLast(service.configuration.memory) { service.forgetJob(JobID(record.number)) }
+        for record in over.suffix(service.configuration.memory) { service.show(record) }
         for record in records where !record.state.isFinal { service.resume(record) { _ in } }
       }
     }
@@ -209,7 +211,9 @@ extension CoordinatorService {
       .add(
         .init(
           offer: merge.offer, priority: jobs[id]?.priority ?? 0, stretches: merge.stretches, done: done,
-          unchecked: unchecked, isResumed: merge.mayHaveWriters)))
+          unchecked: unchecked, isResumed: merge.mayHaveWriters,
+          // No shard is tried a million times.
+          attemptsBefore: (jobs[id]?.lostSyncs ?? 0) << 20)))
   }
 
   private static var cancelled: Failure { Failure(.interrupted, Problem(.interrupted, "stopped")) }
@@ -431,7 +435,16 @@ extension CoordinatorService {
       job.completion(result)
     }
     let over = jobs.values.filter(\.state.isOver).sorted { $0.id < $1.id }
-    for old in over.dropLast(configuration.memory) { jobs[old.id] = nil }
+    for old in over.dropLast(configuration.memory) { forgetJob(old.id) }
+  }
+
+  /// A job that was over long ago is not shown any more, and its part of the journal is given back.
+  private func forgetJob(_ id: JobID) {
+    jobs[id] = nil
+    guard let journal = configuration.journal else { return }
+    jobThreads.submit { [logger] in
+      do throws(Failure) { try journal.removeJob(id.number) } catch { logger.error("\(error)") }
+    }
   }
 }
 

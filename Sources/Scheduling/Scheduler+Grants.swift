@@ -126,7 +126,7 @@ extension Scheduler {
     let key = withJob(job) { job in
       job.attempts[shard] += 1
       let key = Attempt(job: job.id, shard: shard, attempt: Int(job.attempts[shard]))
-      if key.attempt > 1 && work == .compute { job.retryCount += 1 }
+      if key.attempt > job.specification.attemptsBefore + 1 && work == .compute { job.retryCount += 1 }
       job.status[shard] = .leased
       job.live[shard, default: []].append(key)
       return key

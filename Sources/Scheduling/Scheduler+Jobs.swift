@@ -10,7 +10,7 @@ extension Scheduler {
     let nothing = PendingShards(stretches: specification.stretches.map(\.shards))
     var job = Job(
       id: id, specification: specification, pending: nothing, unchecked: nothing,
-      status: Array(repeating: .pending, count: count), attempts: Array(repeating: 0, count: count),
+      status: Array(repeating: .pending, count: count), attempts: Array(repeating: UInt32(specification.attemptsBefore), count: count),
       digests: Array(repeating: Digest128(high: 0, low: 0), count: count),
       addedAt: now,
       // Workers of an earlier life fence themselves within that time.

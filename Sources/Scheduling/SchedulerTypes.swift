@@ -74,10 +74,12 @@ extension Scheduler {
     public var unchecked: [Int: Digest128]
     /// Whether workers of an earlier life may still be at it.
     public var isResumed: Bool
+    /// Attempts are counted from here: those of a job that is added again must be others.
+    public var attemptsBefore: Int
 
     public init(
       offer: CoordinatorMessage.JobOffer, priority: Int = 0, stretches: [Stretch], done: [Int: Digest128] = [:],
-      unchecked: [Int: Digest128] = [:], isResumed: Bool = false
+      unchecked: [Int: Digest128] = [:], isResumed: Bool = false, attemptsBefore: Int = 0
     ) {
       self.offer = offer
       self.priority = priority
@@ -85,6 +87,7 @@ extension Scheduler {
       self.done = done
       self.unchecked = unchecked
       self.isResumed = isResumed
+      self.attemptsBefore = attemptsBefore
     }
 
     var shardCount: Int { stretches.last?.shards.upperBound ?? 0 }
