@@ -178,6 +178,7 @@ extension CoordinatorService {
       logger.info("job \(id) had been published: \(jobs[id]?.output ?? "")")
     case .success(.merge(let merge, let warnings)):
       jobs[id]?.warnings = warnings
+      for warning in merge.warnings { logger.warning("job \(id): \(warning)") }
       guard jobs[id]?.isCancelled == false else {
         jobThreads.submit { [self] in
           if merge.isNew { merge.discard() }

@@ -10,6 +10,7 @@ extension Problem.Code {
   public static let outputExists = Self("output-exists")
   public static let outputIsInput = Self("output-is-input")
   public static let partialExists = Self("partial-exists")
+  public static let lockIneffective = Self("lock-ineffective")
   /// The partial folder belongs to a job of a coordinator.
   public static let partialOfJob = Self("partial-of-job")
 }
@@ -52,6 +53,17 @@ public struct OutputFolder: ~Copyable {
   static let stateName = ".expomerge"
   static let journalName = "journal.sqlite"
   private static let ownerName = "owner"
+
+  /// What whoever merges should know.
+  var warnings: [Problem] {
+    lock.isEffective
+      ? []
+      : [
+        Problem(
+          .lockIneffective, "locks do nothing here: a second merge into this folder would not be noticed",
+          file: partial.string, remedy: "see to it that there is only one")
+      ]
+  }
 
   /// Of a merge of its own.
   var journal: FilePath { partial.appending(Self.stateName).appending(Self.journalName) }
@@ -99,7 +111,7 @@ public struct OutputFolder: ~Copyable {
         remedy: "move it away, or choose another output")
     }
     try directories.makeDirectory(state)
-    let lock = try FileLock.acquire(state.appending("lock"), holder: holder)
+    let lock = try FileLock.acquire(state.appending("lock"), holder: holder, calls: calls)
     let isResumed = try checkLeftovers(partial, permissions, owner, resumes, directories)
     if case .job(let number, let journal) = owner {
       let line = "job \(number) of the coordinator with the journal \(journal.string)\n"

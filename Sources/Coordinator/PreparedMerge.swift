@@ -31,6 +31,8 @@ final class PreparedMerge: Sendable {
   let trusted: [Int: Digest128]
   /// As the journal has it.
   let record: JobRecord
+  /// Of the output folder.
+  let warnings: [Problem]
   /// Whether nothing was there before.
   let isNew: Bool
   /// Whether workers of an earlier run may still be at it.
@@ -64,6 +66,7 @@ final class PreparedMerge: Sendable {
     self.options = options
     self.output = output
     self.calls = calls
+    try DescriptorLimit.require(plan.aligned.files.count + plan.sft.files.count + plan.files.count)
     alignedInputs = try InputFiles(of: plan.aligned, method: context.readMethod, calls: calls)
     sftInputs = try InputFiles(of: plan.sft, method: context.readMethod, calls: calls)
     let alignedPath = try Directories.live.resolve(plan.aligned.folder)
@@ -141,6 +144,7 @@ final class PreparedMerge: Sendable {
     self.journal = journal!
     self.record = known ?? new
     isNew = known == nil
+    warnings = folder.warnings
     mayHaveWriters = known?.hasCompany ?? false
     offer = .init(
       job: job, plan: plan.fingerprint, descriptionBytes: description.count,
@@ -192,7 +196,7 @@ final class PreparedMerge: Sendable {
     }
     if !journal.isOwn { try journal.journal.setState(journal.number, .complete, problem: nil) }
     return MergeJob.Outcome(
-      output: path, manifest: manifest, statistics: statistics, warnings: warnings(statistics) + late,
+      output: path, manifest: manifest, statistics: statistics, warnings: warnings + self.warnings(about: statistics) + late,
       resumed: unchecked.count + trusted.count, redone: differing.load(ordering: .relaxed))
   }
 
@@ -310,7 +314,7 @@ final class PreparedMerge: Sendable {
       manifest: manifest, command: options.command, isTransformers: plan.aligned.config != nil)
   }
 
-  private func warnings(_ statistics: MergeStatistics) -> [Problem] {
+  private func warnings(about statistics: MergeStatistics) -> [Problem] {
     DeltaJudgement.warnings(about: statistics.total, isSample: false)
       + statistics.differingCopies.map { name, bytes in
         Problem(

@@ -12,6 +12,9 @@ public struct StateFolder: ~Copyable {
   public let epoch: Int
   private let lock: FileLock
 
+  /// Whether a second coordinator on the folder is kept out.
+  public var locksWork: Bool { lock.isEffective }
+
   private init(journal: Journal, epoch: Int, lock: consuming FileLock) {
     self.journal = journal
     self.epoch = epoch

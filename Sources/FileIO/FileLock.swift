@@ -9,17 +9,20 @@ public import SystemPackage
 /// The file holds a line that says who has it.
 public struct FileLock: ~Copyable {
   private let file: File
+  /// Whether it keeps others out: on some network filesystems locks do nothing.
+  public let isEffective: Bool
 
-  private init(file: File) {
+  private init(file: File, isEffective: Bool) {
     self.file = file
+    self.isEffective = isEffective
   }
 
   /// - Parameter holder: a line about this process, shown to others that want the lock.
   /// - Throws: `locked`, naming the holder, where another process or value has it.
-  public static func acquire(_ path: FilePath, holder: String) throws(Failure) -> FileLock {
+  public static func acquire(_ path: FilePath, holder: String, calls: SystemCalls = .live) throws(Failure) -> FileLock {
     while true {
       let file = try File.openOrCreate(path)
-      guard file.withDescriptor(linux_lock) == 0 else {
+      guard file.withDescriptor(calls.lock) == 0 else {
         let number = errno
         guard number == EAGAIN || number == EACCES else { throw file.failure("lock", errno: number) }
         let size = try file.status().size
@@ -34,7 +37,9 @@ public struct FileLock: ~Copyable {
       guard try file.isStill(at: path) else { continue }
       try file.setSize(0)
       try file.write(Array((holder + "\n").utf8), at: 0)
-      return FileLock(file: file)
+      // A second description of the file must not get it.
+      let second = try File.openOrCreate(path)
+      return FileLock(file: file, isEffective: second.withDescriptor(calls.lock) != 0)
     }
   }
 }

@@ -11,6 +11,8 @@ public struct SystemCalls: Sendable {
   public var ftruncate: @Sendable (Int32, off_t) -> Int32 = { Glibc.ftruncate($0, $1) }
   public var fdatasync: @Sendable (Int32) -> Int32 = { Glibc.fdatasync($0) }
   public var fsync: @Sendable (Int32) -> Int32 = { Glibc.fsync($0) }
+  /// fcntl(2) with `F_OFD_SETLK`, exclusive.
+  public var lock: @Sendable (Int32) -> Int32 = { linux_lock($0) }
   public var rename: @Sendable (UnsafePointer<CChar>, UnsafePointer<CChar>) -> Int32 = { Glibc.rename($0, $1) }
 
   public var exchange: @Sendable (UnsafePointer<CChar>, UnsafePointer<CChar>) -> Int32 = { linux_exchange($0, $1) }

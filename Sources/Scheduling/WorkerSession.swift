@@ -17,6 +17,8 @@ public struct WorkerSession: Sendable {
     public var backoffMilliseconds = 250...10_000
     /// Until an unacknowledged result is said again.
     public var resendMilliseconds = 2000
+    /// Without a lease, after which the worker ends; nil waits for ever.
+    public var idleMilliseconds: Int?
 
     public init(hello: WorkerMessage.Hello) {
       self.hello = hello
@@ -121,6 +123,8 @@ public struct WorkerSession: Sendable {
   var seen = 0
   var beatNumber = 0
   var lastBeat = Instant.distantPast
+  /// When it last had a lease, or began.
+  var lastBusy: Instant
   var beatIsDue = false
   /// When the beats were sent that have not been answered.
   var beatTimes: [(number: Int, time: Instant)] = []
@@ -141,6 +145,7 @@ public struct WorkerSession: Sendable {
     self.configuration = configuration
     random = SplitMix64(seed: seed)
     self.now = now
+    lastBusy = now
     phase = .waiting(until: now)
   }
 
@@ -173,6 +178,10 @@ public struct WorkerSession: Sendable {
   // MARK: the session
 
   private mutating func tick() {
+    if !tasks.isEmpty || !leaving.isEmpty { lastBusy = now }
+    if let idle = configuration.idleMilliseconds, now >= lastBusy.adding(milliseconds: idle) {
+      return drain("nothing to do for \(idle / 1000) s")
+    }
     switch phase {
     case .waiting(let until) where now >= until && !isDraining: connect()
     case .greeting(let since) where now >= since.adding(milliseconds: configuration.greetingMilliseconds):

@@ -27,6 +27,8 @@ public actor WorkerService {
     public var readMethod: ReadMethod?
     /// Bytes of output a second; nil for no limit.
     public var rateLimit: Int?
+    /// Seconds without a lease after which the worker ends; nil waits for ever.
+    public var idleSeconds: Int?
     public var version: String
     public var calls = SystemCalls.live
     /// Starts writing each shard to the disk, so that the last sync finds little to do.
@@ -111,7 +113,9 @@ public actor WorkerService {
     let hello = WorkerMessage.Hello(
       name: configuration.name, host: hostName, process: Int(getpid()), slots: configuration.slots,
       version: configuration.version, level: CPULevel.best.rawValue)
-    session = WorkerSession(.init(hello: hello), seed: seed, at: Self.now)
+    var sessionConfiguration = WorkerSession.Configuration(hello: hello)
+    sessionConfiguration.idleMilliseconds = configuration.idleSeconds.map { $0 * 1000 }
+    session = WorkerSession(sessionConfiguration, seed: seed, at: Self.now)
   }
 
   static var now: Instant { Instant(nanoseconds: bootNanoseconds()) }

@@ -3,6 +3,7 @@ import CLinux
 import Coordinator
 import Diagnostics
 import Logging
+import FileIO
 import Journal
 import SystemPackage
 import Threads
@@ -36,6 +37,11 @@ struct CoordinatorCommand: ParsableCommand {
       let data = try control.dataEndpoint(listenData)
       let state = try StateFolder.open(FilePath(state))
       let logger = log.logger("coordinator")
+      DescriptorLimit.warnings(needed: 1024).forEach { logger.warning("\($0)") }
+      if !state.locksWork {
+        logger.warning(
+          "locks do nothing in \(self.state): a second coordinator on it would not be noticed; put it on a local filesystem")
+      }
       var configuration = CoordinatorService.Configuration()
       configuration.epoch = state.epoch
       configuration.journal = state.journal

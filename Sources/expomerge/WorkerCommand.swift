@@ -3,6 +3,7 @@ import CLinux
 import Coordinator
 import Diagnostics
 import Dispatch
+import FileIO
 import Logging
 import Scheduling
 import Synchronization
@@ -42,6 +43,10 @@ struct WorkerCommand: ParsableCommand {
   @Option(help: ArgumentHelp("Bytes of output a second at most, as in 200MB.", valueName: "size"))
   var limitRate: ByteSize?
 
+  @Option(
+    help: ArgumentHelp("End after so many seconds without work, coordinator or none. Default: wait for ever.", valueName: "seconds"))
+  var exitWhenIdle: Int?
+
   @Option(help: ArgumentHelp("How inputs are read: auto, mmap or pread.", valueName: "method"))
   var read = RunOptions.ReadChoice.auto
 
@@ -52,6 +57,9 @@ struct WorkerCommand: ParsableCommand {
     if let name, name.isEmpty || name.utf8.count > 255 { throw ValidationError("--name must have 1 to 255 bytes.") }
     for map in maps where Self.mapping(map) == nil {
       throw ValidationError("--map \(map) is not FROM=TO with two absolute paths.")
+    }
+    if let exitWhenIdle, !(1...31_536_000).contains(exitWhenIdle) {
+      throw ValidationError("--exit-when-idle must be from 1 to 31536000.")
     }
     if let limitRate, limitRate.bytes < 1 { throw ValidationError("--limit-rate must be at least 1.") }
   }
@@ -72,10 +80,12 @@ struct WorkerCommand: ParsableCommand {
       let logger = log.logger("worker")
       for root in roots { try Roots.check(FilePath(root)) }
       if roots.isEmpty { logger.info("no --root: everything is streamed") }
-      let configuration = WorkerService.Configuration(
+      var configuration = WorkerService.Configuration(
         coordinator: try Endpoint(coordinator), name: name ?? hostName, slots: slots ?? ThreadTeam.availableCPUs,
         roots: Roots(roots.map { FilePath($0) }, mappings: maps.compactMap(Self.mapping)), readMethod: read.method,
         rateLimit: limitRate?.bytes, version: expomergeVersion)
+      configuration.idleSeconds = exitWhenIdle
+      DescriptorLimit.warnings(needed: 256).forEach { logger.warning("\($0)") }
       let loop = EventLoop(name: "worker")
       let done = DispatchSemaphore(value: 0)
       let rejection = Rejection()

@@ -57,6 +57,24 @@ struct DirectoriesTests {
     withExtendedLifetime(again) {}
   }
 
+  @Test("a lock that keeps nobody out, as on some network filesystems, is noticed")
+  func ineffectiveLock() throws {
+    #expect(try FileLock.acquire(folder("lock"), holder: "one").isEffective)
+    var calls = SystemCalls.live
+    calls.lock = { _ in 0 }
+    #expect(try !FileLock.acquire(folder("lock"), holder: "two", calls: calls).isEffective)
+  }
+
+  @Test("more files than may be open are refused, with what to do")
+  func descriptors() throws {
+    try DescriptorLimit.require(1)
+    #expect(DescriptorLimit.warnings(needed: 1).isEmpty)
+    let limit = DescriptorLimit.current
+    let failure = #expect(throws: Failure.self) { try DescriptorLimit.require(limit) }
+    #expect(failure?.problems[0].code == .descriptorLimit)
+    #expect(failure?.problems[0].message.contains("\(limit) can be") == true)
+  }
+
   @Test("the filesystem of a path is known")
   func filesystem() throws {
     let kind = try #require(FileSystemKind(at: folder.path))

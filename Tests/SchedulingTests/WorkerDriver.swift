@@ -12,15 +12,17 @@ struct WorkerDriver {
   private(set) var log: [WorkerSession.Command] = []
   private var seq = 0
 
-  init(slots: Int = 1, seed: UInt64 = 1) {
+  init(slots: Int = 1, seed: UInt64 = 1, idleMilliseconds: Int? = nil) {
     let hello = WorkerMessage.Hello(
       name: "w", host: "node", process: 1, slots: slots, version: "0", level: "portable")
-    session = WorkerSession(.init(hello: hello), seed: seed, at: now)
+    var configuration = WorkerSession.Configuration(hello: hello)
+    configuration.idleMilliseconds = idleMilliseconds
+    session = WorkerSession(configuration, seed: seed, at: now)
   }
 
   /// A session that was welcomed and has answered job 1.
-  static func active(slots: Int = 1) -> WorkerDriver {
-    var driver = WorkerDriver(slots: slots)
+  static func active(slots: Int = 1, idleMilliseconds: Int? = nil) -> WorkerDriver {
+    var driver = WorkerDriver(slots: slots, idleMilliseconds: idleMilliseconds)
     driver.tick()
     driver.welcome()
     driver.offer()

@@ -34,6 +34,30 @@ struct WorkerSessionTests {
     #expect(driver.log.sent.count == driver.log.connections.count)
   }
 
+  @Test("a worker that may ends when it has had nothing to do for long, coordinator or none", arguments: [true, false])
+  func idle(isActive: Bool) {
+    var driver = isActive ? .active(idleMilliseconds: 60_000) : WorkerDriver(idleMilliseconds: 60_000)
+    driver.pass(milliseconds: 59_000)
+    #expect(!driver.log.contains(.end(.drained)))
+    driver.pass(milliseconds: 2000)
+    #expect(driver.log.contains(.end(.drained)))
+  }
+
+  @Test("a lease keeps it busy, however long it takes, and the time counts from its end")
+  func busy() {
+    var driver = WorkerDriver.active(idleMilliseconds: 60_000)
+    let key = Attempt(shard: 0)
+    driver.hear(.grant(.init([key])))
+    driver.pass(milliseconds: 300_000)
+    #expect(!driver.log.contains(.end(.drained)))
+    driver.hear(.revoke(.init([key])))
+    driver.handle(.left(driver.log.staged[0]))
+    driver.pass(milliseconds: 59_000)
+    #expect(!driver.log.contains(.end(.drained)))
+    driver.pass(milliseconds: 2000)
+    #expect(driver.log.contains(.end(.drained)))
+  }
+
   @Test("workers that lost one coordinator do not come back at the same moment")
   func jitter() {
     let waits = (UInt64(0)..<50).map { seed in
