@@ -118,7 +118,7 @@ extension CoordinatorService {
     options.trustsSynced = trustsSynced
     let context = RunContext(threads: configuration.context.threads, readMethod: configuration.context.readMethod)
     jobs[id] = ServedJob(record, context: context, startedAt: Self.now)
-    logger.info("job \(id) is gone on with")
+    remember(.info, id, "resumed", "job \(id) is gone on with")
     prepare(id, FilePath(record.output), options, resuming: record) { () throws(Failure) in
       let plan = try Plan(
         aligned: Checkpoint.open(FilePath(record.aligned)), sft: Checkpoint.open(FilePath(record.sft)),
@@ -364,7 +364,7 @@ extension CoordinatorService {
   private func redoLostFiles(_ id: JobID, _ failure: Failure) {
     guard let merge = jobs[id]?.merge else { return }
     jobs[id]?.lostSyncs += 1
-    logger.error("job \(id): \(failure); what the file holds is computed again")
+    remember(.error, id, "sync-failed", "job \(id): \(failure); what the file holds is computed again")
     jobThreads.submit { [self] in
       let lost: Result<Set<Int>, Failure>
       do throws(Failure) { lost = .success(try merge.takeLostShards()) } catch { lost = .failure(error) }
@@ -410,12 +410,12 @@ extension CoordinatorService {
     if case .failure(let failure) = result {
       jobs[id]?.failure = failure
       if state == .failed {
-        logger.error("job \(id) failed: \(failure)")
+        remember(.error, id, "failed", "job \(id) failed: \(failure)")
       } else {
-        logger.info("job \(id) was cancelled")
+        remember(.info, id, "cancelled", "job \(id) was cancelled")
       }
     } else {
-      logger.info("job \(id) is complete: \(job.output)")
+      remember(.info, id, "complete", "job \(id) is complete: \(job.output)")
     }
     // Files and results are let go of, and the lock on the output. Closing can take long on a network filesystem.
     jobs[id]?.merge = nil

@@ -343,32 +343,44 @@ public actor CoordinatorService {
     switch note {
     case .workerJoined(let session, let name):
       workers[session] = WorkerRecord(joinedAt: Self.now)
-      logger.info("worker \(name) joined, session \(session)")
+      remember(.info, nil, "worker-joined", "worker \(name) joined, session \(session)")
     case .workerLost(let session, let name, let leases):
       workers[session] = nil
-      logger.warning("worker \(name) was lost, with \(leases) shards in flight; they are granted again")
+      remember(.warning, nil, "worker-lost", "worker \(name) was lost, with \(leases) shards in flight; they are granted again")
     case .workerLeft(let session, let name, let reason):
       workers[session] = nil
-      logger.info("worker \(name) left: \(reason)")
+      remember(.info, nil, "worker-left", "worker \(name) left: \(reason)")
     case .workerSetAside(_, let name, let milliseconds):
-      logger.warning("worker \(name) keeps failing and gets no work for \(milliseconds / 1000) s")
+      remember(.warning, nil, "worker-set-aside", "worker \(name) keeps failing and gets no work for \(milliseconds / 1000) s")
     case .workerPrepared(_, let name, let prepared):
       let inputs = prepared.aligned + prepared.sft
       if let refusal = prepared.refusal {
-        logger.error("worker \(name) cannot work on job \(prepared.job): \(refusal.problem)")
+        remember(.error, prepared.job, "worker-refused", "worker \(name) cannot work on job \(prepared.job): \(refusal.problem)")
       } else {
         logger.info(
           "worker \(name) is ready for job \(prepared.job): \(inputs.count { $0 == .direct }) of \(inputs.count) input files direct, output \(prepared.output.rawValue)")
       }
       for note in prepared.notes { logger.warning("worker \(name), job \(prepared.job): \(note.problem)") }
-    case .shardFailed(let attempt, let name, let problem): logger.error("\(attempt) failed on \(name): \(problem)")
-    case .speculated(let attempt, let name): logger.info("\(attempt): given to \(name) as well, as it takes long")
+    case .shardFailed(let attempt, let name, let problem):
+      remember(.error, attempt.job, "shard-failed", "\(attempt) failed on \(name): \(problem)")
+    case .speculated(let attempt, let name):
+      remember(.info, attempt.job, "speculated", "\(attempt): given to \(name) as well, as it takes long")
     case .outputDiffers(let job, let shard, let name):
-      logger.warning(
-        "job \(job) shard \(shard): the output does not hold what the journal says\(name.map { ", as \($0) found" } ?? ""); it is computed again")
+      let finder = name.map { ", as \($0) found" } ?? ""
+      remember(
+        .warning, job, "output-differs",
+        "job \(job) shard \(shard): the output does not hold what the journal says\(finder); it is computed again")
     case .readBackDiffers(let job, let shard, let name):
-      logger.error("job \(job) shard \(shard): the file does not hold what \(name) reported; it is computed again")
+      remember(
+        .error, job, "read-back-differs",
+        "job \(job) shard \(shard): the file does not hold what \(name) reported; it is computed again")
     }
+  }
+
+  /// For the log, and for the journal of a coordinator.
+  func remember(_ level: Logger.Level, _ job: JobID?, _ kind: String, _ text: String) {
+    logger.log(level: level, "\(text)")
+    configuration.journal?.addEvent(job: job?.number, kind: kind, text: text)
   }
 
   nonisolated func newJobID() -> JobID {

@@ -200,6 +200,18 @@ import Threads
     #expect(throws: Failure.self) { try journal.setSynced(1, file: -1) }
   }
 
+  @Test("of events that concern no job the latest are kept at each start")
+  func oldEvents() throws {
+    let journal = try Journal.open(folder.journal)
+    try journal.add(job(1))
+    journal.addEvent(job: 1, kind: "k", text: "of a job")
+    for number in 0..<10_010 { journal.addEvent(job: nil, kind: "k", text: "\(number)") }
+    _ = try journal.beginEpoch(holder: "h", version: "v")
+    let kept = try journal.events(of: nil, limit: 20_000)
+    #expect(kept.count == 10_000 && kept.first?.text == "10")
+    #expect(try journal.events(of: 1).count == 1)
+  }
+
   @Test("events are kept in order, those of jobs apart")
   func events() throws {
     let journal = try Journal.open(folder.journal)
