@@ -39,13 +39,13 @@ let package = Package(
       name: "Coordinator",
       dependencies: [
         "Journal", "Worker", "Scheduling", "Transport", "Wire", "ZeroMQ", "Threads", "Planning", "Checkpoint", "Kernels", "Digests",
-        "FileIO", "Diagnostics", "CLinux", crypto, logging, systemPackage,
+        "FileIO", "Diagnostics", "CLinux", logging, systemPackage,
       ], swiftSettings: strict),
     .target(
       name: "Worker",
       dependencies: [
         "Scheduling", "Transport", "Wire", "ZeroMQ", "Threads", "Planning", "Checkpoint", "Digests", "Kernels", "FileIO",
-        "Diagnostics", logging, systemPackage,
+        "Diagnostics", crypto, logging, systemPackage,
       ], swiftSettings: strict),
     .target(
       name: "Journal",

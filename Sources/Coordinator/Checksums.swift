@@ -1,12 +1,11 @@
-import Crypto
 import Diagnostics
 import FileIO
 import SystemPackage
+import Worker
 
 /// SHA-256 of files, as model hubs show it and `sha256sum -c` checks it.
 enum Checksums {
   static let fileName = "SHA256SUMS"
-  private static let blockSize = 1 << 20
 
   /// A line of SHA256SUMS; names with a backslash or line break are escaped as coreutils does.
   static func line(file: String, digest: String) -> String {
@@ -27,20 +26,8 @@ enum Checksums {
 
   private static func compute(_ path: FilePath, _ context: RunContext, _ queue: WorkQueue) throws(Failure) -> String? {
     let file = try File.open(path)
-    let size = try file.status().size
     context.progress.workingOn(path.lastComponent?.string ?? "")
-    var hash = SHA256()
-    var offset = 0
-    while offset < size {
-      guard queue.mayContinue else { return nil }
-      let block = try file.read(at: offset, count: min(blockSize, size - offset))
-      block.withUnsafeBytes { hash.update(bufferPointer: $0) }
-      offset += block.count
-      context.progress.add(block.count)
-    }
-    return hash.finalize().map { byte in
-      let digits = String(byte, radix: 16)
-      return digits.utf8.count == 1 ? "0" + digits : digits
-    }.joined()
+    return try file.sha256(
+      of: 0..<file.status().size, mayContinue: { queue.mayContinue }, didRead: context.progress.add)
   }
 }

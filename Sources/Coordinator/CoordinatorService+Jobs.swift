@@ -212,7 +212,7 @@ extension CoordinatorService {
       .add(
         .init(
           offer: merge.offer, priority: jobs[id]?.priority ?? 0, stretches: merge.stretches, done: done,
-          unchecked: unchecked, isResumed: merge.mayHaveWriters,
+          unchecked: unchecked, isResumed: merge.mayHaveWriters, sums: merge.sumCount,
           // No shard is tried a million times.
           attemptsBefore: (jobs[id]?.lostSyncs ?? 0) << 20)))
   }
@@ -321,6 +321,26 @@ extension CoordinatorService {
       jobs[id]?.context.progress.add(-shard.range.count)
     }
     tell(.verified(id, shard: shard.number, matches: matches))
+  }
+
+  /// Reads an output file for its SHA-256.
+  func sum(_ id: JobID, _ file: Int) {
+    guard let merge = jobs[id]?.merge, let cancellation = jobs[id]?.context.cancellation else { return }
+    jobThreads.submit { [self] in
+      var sha256: String?
+      do throws(Failure) {
+        sha256 = try merge.files[file].sha256(of: 0..<merge.plan.files[file].size, mayContinue: { !cancellation.isCancelled })
+      } catch {
+        logger.error("job \(id): \(error)")
+      }
+      loop.perform { [sha256] in self.assumeIsolated { $0.tell(.summed(id, file: file, sha256: sha256)) } }
+    }
+  }
+
+  func summed(_ id: JobID, _ file: Int, _ sha256: String) {
+    guard let job = jobs[id], let merge = job.merge else { return }
+    merge.sums.set(sha256, at: file)
+    job.context.progress.add(merge.plan.files[file].size)
   }
 
   // MARK: the end

@@ -252,6 +252,8 @@ public actor CoordinatorService {
     case .check(let finished, let session): commit(finished, from: session, keeps: false)
     case .verify(let job, let shard, let expected): readBack(job, shard, expected)
     case .checked(let job, let shard, let matches): checked(job, shard, matches)
+    case .sum(let job, let file): sum(job, file)
+    case .summed(let job, let file, let sha256): summed(job, file, sha256)
     case .leasesEnded(let leases): dataServer.assumeIsolated { server in for key in leases { server.end(key) } }
     case .jobDone(let job): finish(job)
     case .jobFailing(let job, let problem): failing(job, problem)
@@ -363,6 +365,9 @@ public actor CoordinatorService {
       for note in prepared.notes { logger.warning("worker \(name), job \(prepared.job): \(note.problem)") }
     case .shardFailed(let attempt, let name, let problem):
       remember(.error, attempt.job, "shard-failed", "\(attempt) failed on \(name): \(problem)")
+    case .summing(let job):
+      jobs[job]?.context.progress.begin(.checksums, total: jobs[job]?.bytes ?? 0)
+      logger.info("job \(job): all shards are done; the output files are read for their SHA-256")
     case .speculated(let attempt, let name):
       remember(.info, attempt.job, "speculated", "\(attempt): given to \(name) as well, as it takes long")
     case .outputDiffers(let job, let shard, let name):

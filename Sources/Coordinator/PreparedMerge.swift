@@ -42,6 +42,8 @@ final class PreparedMerge: Sendable {
   private let calls: SystemCalls
   private let others: [Manifest.OtherFile]
   private let folder: Mutex<OutputFolder?>
+  /// SHA-256 by output file, where they are wanted.
+  let sums: ResultSlots<String>
   /// Shards that were read back and found to differ.
   let differing = Atomic(0)
   /// Files that could not be made durable: what is in them is lost.
@@ -134,6 +136,7 @@ final class PreparedMerge: Sendable {
         }
       }
       self.results = results
+      sums = ResultSlots(count: plan.files.count)
       self.trusted = trusted
       self.unchecked = unchecked
     } catch {
@@ -171,6 +174,9 @@ final class PreparedMerge: Sendable {
     close()
     if let folder = folder.withLock({ $0.take() }) { folder.discard() }
   }
+
+  /// Output files whose SHA-256 is wanted.
+  var sumCount: Int { options.sha256 ? plan.files.count : 0 }
 
   /// Lets go of the journal, if it is the merge's own.
   func close() {
@@ -227,7 +233,7 @@ final class PreparedMerge: Sendable {
         .init(name: plan.pairs[index].name, sums: statistics.tensors[index])
       })
 
-    if options.sha256 { manifest = try addChecksums(to: manifest, folder, context) }
+    for index in manifest.files.indices where options.sha256 { manifest.files[index].sha256 = sums.values[index] }
     try folder.write(manifest.encoded(), to: Manifest.fileName)
     try folder.write(Array(card(manifest).markdown.utf8), to: "README.md")
     if options.sha256 { try writeChecksums(manifest, folder, context) }
@@ -280,18 +286,6 @@ final class PreparedMerge: Sendable {
   }
 
   // MARK: what stands beside the weights
-
-  private func addChecksums(
-    to manifest: Manifest, _ folder: borrowing OutputFolder, _ context: RunContext
-  ) throws(Failure) -> Manifest {
-    context.progress.begin(.checksums, total: plan.outputBytes)
-    var paths: [FilePath] = []
-    for file in manifest.files { paths.append(folder.partial.appending(file.name)) }
-    let sums = try Checksums.compute(paths, context)
-    var manifest = manifest
-    for index in manifest.files.indices { manifest.files[index].sha256 = sums[index] }
-    return manifest
-  }
 
   /// Everything but the model card, which people edit, and the list itself.
   private func writeChecksums(

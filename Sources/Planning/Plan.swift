@@ -27,6 +27,12 @@ public struct Plan: Sendable {
     public let file: Int
     /// Bytes of the file.
     public let range: Range<Int>
+
+    package init(number: Int, file: Int, range: Range<Int>) {
+      self.number = number
+      self.file = file
+      self.range = range
+    }
   }
 
   public let recipe: Recipe

@@ -7,7 +7,7 @@ extension Scheduler {
     let slots = session.hello.slots
     let most = slots + configuration.prefetch(slots: slots)
     guard session.leases.count < most else { return }
-    var (checks, grants): ([Attempt], [Attempt]) = ([], [])
+    var (checks, grants, sums): ([Attempt], [Attempt], [Attempt]) = ([], [], [])
     for job in order {
       while sessions[id]!.leases.count < most {
         // The last shards are not queued up behind others while somebody else could have them.
@@ -16,6 +16,8 @@ extension Scheduler {
           checks.append(grant(shard, of: job, to: id, .check))
         } else if let shard = pick(for: id, of: job) {
           grants.append(grant(shard, of: job, to: id))
+        } else if let file = pickSum(for: id, of: job) {
+          sums.append(grantSum(file, of: job, to: id))
         } else {
           break
         }
@@ -23,6 +25,7 @@ extension Scheduler {
     }
     tell(id, of: checks, by: .check(.init(checks)))
     tell(id, of: grants, by: .grant(.init(grants)))
+    tell(id, of: sums, by: .sum(.init(sums)))
   }
 
   mutating func tell(_ id: SessionID, of granted: [Attempt], by message: CoordinatorMessage) {
@@ -32,7 +35,7 @@ extension Scheduler {
   }
 
   private var pendingCount: Int {
-    order.reduce(0) { $0 + (jobs[$1].map { $0.pending.count + $0.unchecked.count + $0.retries.count } ?? 0) }
+    order.reduce(0) { $0 + (jobs[$1].map { $0.pending.count + $0.unchecked.count + $0.retries.count + $0.sums.waiting.count } ?? 0) }
   }
 
   /// The next shard that a worker is to read back: that behind its last, or one far from those of others.
@@ -158,6 +161,11 @@ extension Scheduler {
     let isFree = withJob(key.job) { [now] job in
       job.live[key.shard]?.removeAll { $0 == key }
       if job.live[key.shard]?.isEmpty == true { job.live[key.shard] = nil }
+      if lease.work == .sum {
+        if case .done = fate { return false }
+        if !job.isStopping { job.sums.waiting.append(key.shard - job.shardCount) }
+        return !job.isStopping
+      }
       if case .done = fate {
         job.status[key.shard] = .done
         return false

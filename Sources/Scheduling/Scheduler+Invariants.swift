@@ -36,6 +36,12 @@ extension Scheduler {
           expect(one.upperBound < next.lowerBound, "intervals of stretch \(index) are apart")
         }
       }
+      let sums = job.sums
+      let leased = job.live.keys.filter { $0 >= job.shardCount }.map { $0 - job.shardCount }
+      let files = sums.waiting + Array(sums.here) + Array(sums.done) + leased
+      expect(Set(files).count == files.count, "job \(id) has each output file in one place")
+      expect(
+        !sums.hasBegun || job.isStopping || files.count == job.specification.sums, "job \(id) has all output files somewhere")
       for shard in job.status.indices {
         let live = job.live[shard] ?? []
         expect(live.count <= 2, "job \(id) shard \(shard) has \(live.count) leases")

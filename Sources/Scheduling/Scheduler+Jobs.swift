@@ -126,7 +126,7 @@ extension Scheduler {
   }
 
   /// Whether a worker can read the output back, or may still say that it can.
-  private func hasChecker(of id: JobID) -> Bool {
+  func hasChecker(of id: JobID) -> Bool {
     let isNew = jobs[id].map { now < $0.addedAt.adding(milliseconds: configuration.offerMilliseconds) } ?? false
     return joined.contains { session in
       guard let session = sessions[session], session.mayWork(at: now) else { return false }
@@ -160,6 +160,8 @@ extension Scheduler {
           jobs[id]?.verifying.insert(shard)
         }
         guard job.contested.isEmpty else { continue }
+        beginSums(of: id)
+        guard jobs[id]!.sums.done.count == job.specification.sums else { continue }
         commands.append(.jobDone(id))
         forget(id)
       }

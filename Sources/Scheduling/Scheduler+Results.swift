@@ -5,6 +5,7 @@ import Wire
 extension Scheduler {
   mutating func finished(_ finished: WorkerMessage.Finished, by id: SessionID) {
     let key = finished.key
+    if let lease = leases[key], lease.session == id, lease.work == .sum { return summed(key, finished.sha256, by: id) }
     guard withJob(key.job, { $0.isStopping }) == false, let status = status(of: key) else {
       discard("unknown-job")
       send(.revoke(.init([key])), to: id)
@@ -128,6 +129,11 @@ extension Scheduler {
       return discard("late-failure")
     }
     guard lease.phase == .granted else { return end(key, then: .pending) }
+    if lease.work == .sum {
+      note(.shardFailed(key, name: session.hello.name, failed.problem.problem))
+      jobs[key.job]?.sums.failures += 1
+      return end(key, then: .pending)
+    }
     if lease.work == .check {
       note(.shardFailed(key, name: session.hello.name, failed.problem.problem))
       return checked(key, matches: false, by: session.hello.name)

@@ -95,6 +95,18 @@ public struct Scheduler: Sendable {
     var count = 0
   }
 
+  /// Output files on the way to their SHA-256: the last work of a job.
+  struct Sums: Sendable {
+    var hasBegun = false
+    /// Files that nobody reads.
+    var waiting: [Int] = []
+    /// Files that the coordinator reads.
+    var here: Set<Int> = []
+    var done: Set<Int> = []
+    /// How often workers could not.
+    var failures = 0
+  }
+
   struct Job: Sendable {
     let id: JobID
     let specification: JobSpecification
@@ -115,6 +127,7 @@ public struct Scheduler: Sendable {
     /// Shards that two workers may have written to; with the worker whose result counts.
     var contested: Set<Int> = []
     var verifying: Set<Int> = []
+    var sums = Sums()
     var winners: [Int: String] = [:]
     var doneCount = 0
     var retryCount = 0
@@ -148,6 +161,8 @@ public struct Scheduler: Sendable {
   var lastTick: Instant
   /// Shards have become free since workers were last filled up.
   var hasNewWork = false
+  /// Leases of output files that were ever given.
+  var sumAttempts = 0
   var commands: [Command] = []
   public internal(set) var story: Story
   /// Messages that were ignored, by reason.
@@ -178,6 +193,7 @@ public struct Scheduler: Sendable {
     case .committed(let attempt): committed(attempt)
     case .refused(let attempt, let problem): refused(attempt, problem)
     case .verified(let job, let shard, let matches): verified(job, shard, matches)
+    case .summed(let job, let file, let sha256): summedHere(job, file, sha256)
     case .drain(let session): drain(session)
     case .stopGranting: grantsAllowed = false
     }
@@ -187,6 +203,7 @@ public struct Scheduler: Sendable {
     }
     checkHere()
     finishJobs()
+    sumHere()
     defer { commands = [] }
     return commands
   }

@@ -16,6 +16,7 @@ extension Problem.Code {
   public static let shardFailed = Self("shard-failed")
   public static let stalled = Self("stalled")
   public static let readBackDiffers = Self("read-back-differs")
+  public static let sumFailed = Self("sum-failed")
   public static let illegalTransition = Self("illegal-transition")
 }
 
@@ -74,12 +75,14 @@ extension Scheduler {
     public var unchecked: [Int: Digest128]
     /// Whether workers of an earlier life may still be at it.
     public var isResumed: Bool
+    /// Output files whose SHA-256 is wanted once all shards are done; 0 for none.
+    public var sums: Int
     /// Attempts are counted from here: those of a job that is added again must be others.
     public var attemptsBefore: Int
 
     public init(
       offer: CoordinatorMessage.JobOffer, priority: Int = 0, stretches: [Stretch], done: [Int: Digest128] = [:],
-      unchecked: [Int: Digest128] = [:], isResumed: Bool = false, attemptsBefore: Int = 0
+      unchecked: [Int: Digest128] = [:], isResumed: Bool = false, sums: Int = 0, attemptsBefore: Int = 0
     ) {
       self.offer = offer
       self.priority = priority
@@ -87,6 +90,7 @@ extension Scheduler {
       self.done = done
       self.unchecked = unchecked
       self.isResumed = isResumed
+      self.sums = sums
       self.attemptsBefore = attemptsBefore
     }
 
@@ -105,6 +109,8 @@ extension Scheduler {
     case refused(Attempt, Problem)
     /// The answer to `Command.verify`.
     case verified(JobID, shard: Int, matches: Bool)
+    /// The answer to `Command.sum`; nil where the file cannot be read.
+    case summed(JobID, file: Int, sha256: String?)
     case drain(SessionID)
     /// No grants any more: the coordinator is about to end.
     case stopGranting
@@ -120,6 +126,10 @@ extension Scheduler {
     case verify(JobID, shard: Int, expected: Digest128)
     /// A shard of an earlier life was read back. If it is not what was journalled, it is computed again.
     case checked(JobID, shard: Int, matches: Bool)
+    /// Read an output file for its SHA-256, as no worker can.
+    case sum(JobID, file: Int)
+    /// The SHA-256 of an output file is known.
+    case summed(JobID, file: Int, sha256: String)
     /// Leases that are over. What they streamed is of no use any more.
     case leasesEnded([Attempt])
     /// All shards are done, and nobody writes to the output.
@@ -140,6 +150,8 @@ extension Scheduler {
     case workerPrepared(SessionID, name: String, WorkerMessage.Prepared)
     case shardFailed(Attempt, name: String, Problem)
     case speculated(Attempt, name: String)
+    /// All shards are done, and the output files are read for their SHA-256.
+    case summing(JobID)
     case readBackDiffers(JobID, shard: Int, name: String)
     /// What an earlier life has journalled is not what the output holds; found by a worker, or by the coordinator itself.
     case outputDiffers(JobID, shard: Int, name: String?)

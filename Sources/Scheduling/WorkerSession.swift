@@ -35,6 +35,8 @@ public struct WorkerSession: Sendable {
     case compute
     /// Read back what the output holds, and digest it.
     case check
+    /// Read an output file, for its SHA-256.
+    case sum
   }
 
   public enum Event: Sendable {
@@ -49,7 +51,8 @@ public struct WorkerSession: Sendable {
     case progress(TaskID, bytes: Int)
     /// The slot is free again. A streamed output may still be on its way.
     case computed(TaskID)
-    case finished(TaskID, digest: Digest128, milliseconds: Int, segments: [WorkerMessage.Finished.Segment])
+    case finished(
+      TaskID, digest: Digest128, milliseconds: Int, segments: [WorkerMessage.Finished.Segment], sha256: String? = nil)
     case failed(TaskID, WorkerMessage.Failed.Cause, input: WorkerMessage.Failed.Input?, Problem)
     /// A task has left its slot without a result: it was abandoned, or the fence has ended it.
     case left(TaskID)
@@ -162,8 +165,10 @@ public struct WorkerSession: Sendable {
         // It may have been abandoned while this was on its way.
         leaving.remove(id)
         update(id) { if $0.phase == .computing { $0.phase = .delivering } }
-      case .finished(let id, let digest, let milliseconds, let segments):
-        report(id) { .finished(.init($0, digest: digest, milliseconds: milliseconds, segments: segments)) }
+      case .finished(let id, let digest, let milliseconds, let segments, let sha256):
+        report(id) {
+          .finished(.init($0, digest: digest, milliseconds: milliseconds, segments: segments, sha256: sha256))
+        }
       case .failed(let id, let cause, let input, let problem):
         report(id) { .failed(.init($0, cause: cause, input: input, problem: .init(problem))) }
       case .left(let id): left(id)
@@ -257,6 +262,7 @@ public struct WorkerSession: Sendable {
     case .forget(let forget): self.forget(forget.job)
     case .grant(let grant): for key in grant.leases { take(key, .compute) }
     case .check(let check): for key in check.leases { take(key, .check) }
+    case .sum(let sum): for key in sum.leases { take(key, .sum) }
     case .acknowledge(let acknowledged):
       tasks.removeAll { $0.phase == .reported && acknowledged.leases.contains($0.key) }
     case .revoke(let revoked): for key in revoked.leases { revoke(key) }

@@ -18,6 +18,10 @@ extension WorkerMessage {
       try require(prepared.notes.count <= Limits.notes, "the number of notes")
     case .finished(let finished):
       try require((0..<1 << 40).contains(finished.milliseconds), "milliseconds")
+      if let sha256 = finished.sha256 {
+        let isHexadecimal = sha256.utf8.allSatisfy { (48...57).contains($0) || (97...102).contains($0) }
+        try require(sha256.utf8.count == 64 && isHexadecimal, "sha256")
+      }
     case .goodbye(let goodbye):
       try require(goodbye.reason.utf8.count <= Limits.pathBytes, "the length of the reason")
     case .failed: break
@@ -45,7 +49,7 @@ extension CoordinatorMessage {
             && !file.name.utf8.contains(UInt8(ascii: "/")), "the name of an input file")
       }
       try require(offer.output.nonce.utf8.count <= Limits.nameBytes, "nonce")
-    case .grant(let leases), .check(let leases), .acknowledge(let leases), .revoke(let leases):
+    case .grant(let leases), .check(let leases), .sum(let leases), .acknowledge(let leases), .revoke(let leases):
       try require(leases.leases.count <= Limits.leases, "the number of leases")
       try require(leases.leases.allSatisfy { $0.shard >= 0 && $0.attempt > 0 }, "a lease")
     case .rejected, .forget, .drain, .beat: break

@@ -11,6 +11,8 @@ public enum CoordinatorMessage: Sendable, Equatable {
   case grant(Leases)
   /// Shards that were done before: the worker reads back what the output holds, and reports its digest.
   case check(Leases)
+  /// Output files to read for their SHA-256. They are numbered behind the shards.
+  case sum(Leases)
   /// Results that are safe; the worker forgets them.
   case acknowledge(Leases)
   /// Leases that are over; the worker stops and forgets them.

@@ -126,14 +126,19 @@ public enum WorkerMessage: Sendable, Equatable {
     public var milliseconds: Int
     /// None where it was read back.
     public var segments: [Segment]
+    /// Of an output file: 64 lower-case hexadecimal digits.
+    public var sha256: String?
 
-    public init(_ attempt: Attempt, digest: Digest128, milliseconds: Int, segments: [Segment]) {
+    public init(
+      _ attempt: Attempt, digest: Digest128, milliseconds: Int, segments: [Segment], sha256: String? = nil
+    ) {
       job = attempt.job
       shard = attempt.shard
       self.attempt = attempt.attempt
       self.digest = digest
       self.milliseconds = milliseconds
       self.segments = segments
+      self.sha256 = sha256
     }
 
     public var key: Attempt { Attempt(job: job, shard: shard, attempt: attempt) }

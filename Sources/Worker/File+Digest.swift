@@ -1,9 +1,10 @@
-public import Digests
+import Crypto
 public import Diagnostics
+public import Digests
 public import FileIO
 
 extension File {
-  /// XXH3-128 of a range, read in blocks that stay in the cache.
+  /// XXH3-128 of a range.
   ///
   /// - Parameters:
   ///   - mayContinue: asked before each block; false ends it.
@@ -12,17 +13,50 @@ extension File {
   public func digest(
     of range: Range<Int>, mayContinue: () -> Bool = { true }, didRead: (Int) -> Void = { _ in }
   ) throws(Failure) -> Digest128? {
-    let memory = Memory(count: min(256 << 10, max(range.count, 1)))
     var hash = XXH3()
+    let isWhole = try forEachBlock(of: range, mayContinue: mayContinue) { block in
+      hash.update(block)
+      didRead(block.count)
+    }
+    return isWhole ? hash.digest() : nil
+  }
+
+  /// SHA-256 of a range, as 64 lower-case hexadecimal digits.
+  ///
+  /// - Parameters:
+  ///   - mayContinue: asked before each block; false ends it.
+  ///   - didRead: told the bytes of each block.
+  /// - Returns: nil if it was ended.
+  public func sha256(
+    of range: Range<Int>, mayContinue: () -> Bool = { true }, didRead: (Int) -> Void = { _ in }
+  ) throws(Failure) -> String? {
+    var hash = SHA256()
+    let isWhole = try forEachBlock(of: range, mayContinue: mayContinue) { block in
+      hash.update(bufferPointer: block)
+      didRead(block.count)
+    }
+    guard isWhole else { return nil }
+    return hash.finalize().map { byte in
+      let digits = String(byte, radix: 16)
+      return digits.utf8.count == 1 ? "0" + digits : digits
+    }.joined()
+  }
+
+  /// Reads a range in blocks that stay in the cache.
+  ///
+  /// - Returns: whether it came to the end.
+  private func forEachBlock(
+    of range: Range<Int>, mayContinue: () -> Bool, _ body: (UnsafeRawBufferPointer) -> Void
+  ) throws(Failure) -> Bool {
+    let memory = Memory(count: min(256 << 10, max(range.count, 1)))
     var offset = range.lowerBound
     while offset < range.upperBound {
-      guard mayContinue() else { return nil }
+      guard mayContinue() else { return false }
       let block = UnsafeMutableRawBufferPointer(rebasing: memory.bytes[..<min(memory.bytes.count, range.upperBound - offset)])
       try read(into: block, at: offset)
-      hash.update(UnsafeRawBufferPointer(block))
-      didRead(block.count)
+      body(UnsafeRawBufferPointer(block))
       offset += block.count
     }
-    return hash.digest()
+    return true
   }
 }

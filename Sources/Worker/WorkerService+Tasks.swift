@@ -1,4 +1,5 @@
 import Diagnostics
+import Digests
 import FileIO
 import Logging
 import Planning
@@ -11,7 +12,8 @@ import ZeroMQ
 /// What happens to a lease: its inputs are staged, a slot computes it, its output leaves.
 extension WorkerService {
   func stage(_ id: WorkerSession.TaskID, _ key: Attempt, _ work: WorkerSession.Work) {
-    guard let files = jobs[key.job], key.shard < files.plan.shardCount else {
+    let units = jobs[key.job].map { $0.plan.shardCount + (work == .sum ? $0.plan.files.count : 0) } ?? 0
+    guard let files = jobs[key.job], key.shard < units, work != .sum || key.shard >= files.plan.shardCount else {
       return tell(.failed(id, .other, input: nil, Problem(.planDiffers, "there is no such shard")))
     }
     let task = WorkerTask(id: id, key: key, work: work, files: files) { [self] in
@@ -59,6 +61,15 @@ extension WorkerService {
     if task.work == .check {
       do throws(Failure) { return finish(try check(task, mayContinue)) } catch { return fail(error) }
     }
+    if task.work == .sum {
+      do throws(Failure) {
+        let sum = try sum(task, mayContinue)
+        let milliseconds = Int((bootNanoseconds() - start) / 1_000_000)
+        return loop.perform { self.assumeIsolated { $0.summed(task, sum, milliseconds) } }
+      } catch {
+        return fail(error)
+      }
+    }
     let didFinishBlock = { (bytes: Int) in
       task.add(bytes)
       rateLimit?.wait(for: bytes, mayContinue: mayContinue)
@@ -103,6 +114,22 @@ extension WorkerService {
     }
     let digest = try files[task.shard.file].digest(of: task.shard.range, mayContinue: mayContinue, didRead: task.add)
     return digest.map { ShardResult(shard: task.shard.number, digest: $0, segments: []) }
+  }
+
+  /// Reads an output file for its SHA-256.
+  private nonisolated func sum(_ task: WorkerTask, _ mayContinue: () -> Bool) throws(Failure) -> String? {
+    guard let files = task.files.output else {
+      throw Failure(.internalError, Problem(.planDiffers, "the output cannot be read from here"))
+    }
+    return try files[task.shard.file].sha256(of: task.shard.range, mayContinue: mayContinue, didRead: task.add)
+  }
+
+  private func summed(_ task: WorkerTask, _ sum: String?, _ milliseconds: Int) {
+    guard let sum, tasks.removeValue(forKey: task.id) != nil else {
+      drop(task.id)
+      return tell(.left(task.id))
+    }
+    tell(.finished(task.id, digest: Digest128(high: 0, low: 0), milliseconds: milliseconds, segments: [], sha256: sum))
   }
 
   private func send(_ chunk: StreamedOutput.Chunk, of task: WorkerTask, _ output: StreamedOutput) {

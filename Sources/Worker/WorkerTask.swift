@@ -26,7 +26,7 @@ final class WorkerTask: Sendable {
     self.key = key
     self.work = work
     self.files = files
-    shard = files.plan.shard(key.shard)
+    shard = work == .sum ? files.plan.wholeFile(key.shard) : files.plan.shard(key.shard)
     guard work == .compute else {
       (inputs, output) = (nil, nil)
       return
@@ -49,6 +49,14 @@ final class WorkerTask: Sendable {
   /// Bytes fetched, computed and sent: a measure of progress.
   var progress: Int { bytesDone.load(ordering: .relaxed) }
   func add(_ bytes: Int) { bytesDone.wrappingAdd(bytes, ordering: .relaxed) }
+}
+
+extension Plan {
+  /// An output file as the unit of a lease: they are numbered behind the shards.
+  func wholeFile(_ unit: Int) -> Shard {
+    let file = unit - shardCount
+    return Shard(number: unit, file: file, range: 0..<files[file].size)
+  }
 }
 
 /// The moment after which nothing may be written; moved by the loop, read by slots before each block.

@@ -69,7 +69,7 @@ struct SchedulerDriver {
     case .forget(let forget):
       peer.jobs.removeAll { $0 == forget.job }
       peer.held.removeAll { $0.job == forget.job }
-    case .grant(let grant), .check(let grant): peer.held += grant.leases
+    case .grant(let grant), .check(let grant), .sum(let grant): peer.held += grant.leases
     case .acknowledge(let over), .revoke(let over): peer.held.removeAll(where: over.leases.contains)
     case .welcome, .rejected, .drain, .beat: break
     }
@@ -181,7 +181,7 @@ struct SchedulerDriver {
 
   static func job(
     _ number: Int = 1, files: [Int] = [10], priority: Int = 0, done: [Int: Digest128] = [:], unchecked: [Int: Digest128] = [:],
-    isResumed: Bool = false
+    isResumed: Bool = false, sums: Int = 0
   ) -> Scheduler.JobSpecification {
     let zero = Digest128(high: 0, low: 0)
     let input = CoordinatorMessage.JobOffer.Input(
@@ -197,7 +197,8 @@ struct SchedulerDriver {
         shards: start..<start + count,
         inputs: [.init(side: .aligned, file: file % 2), .init(side: .sft, file: file % 2)])
     }
-    return .init(offer: offer, priority: priority, stretches: stretches, done: done, unchecked: unchecked, isResumed: isResumed)
+    return .init(offer: offer, priority: priority, stretches: stretches, done: done, unchecked: unchecked, isResumed: isResumed,
+      sums: sums)
   }
 
   /// - Parameter files: shards of each output file.
@@ -233,6 +234,11 @@ struct SchedulerDriver {
     log.reduce(into: [:]) { if case .checked(_, let shard, let matches) = $1 { $0[shard] = matches } }
   }
 
+  /// By output file.
+  var sums: [Int: String] {
+    log.reduce(into: [:]) { if case .summed(_, let file, let sha256) = $1 { $0[file] = sha256 } }
+  }
+
   var verifications: [Int] {
     log.compactMap { if case .verify(_, let shard, _) = $0 { shard } else { nil } }
   }
@@ -244,6 +250,7 @@ extension [CoordinatorMessage] {
   }
 
   var granted: [Attempt] { leases { if case .grant(let leases) = $0 { leases } else { nil } } }
+  var sums: [Attempt] { leases { if case .sum(let leases) = $0 { leases } else { nil } } }
   var checks: [Attempt] { leases { if case .check(let leases) = $0 { leases } else { nil } } }
   var acknowledged: [Attempt] { leases { if case .acknowledge(let leases) = $0 { leases } else { nil } } }
   var revoked: [Attempt] { leases { if case .revoke(let leases) = $0 { leases } else { nil } } }

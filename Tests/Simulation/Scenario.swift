@@ -18,6 +18,8 @@ public struct Scenario: Sendable {
     let files: Int
     let priority: Int
     let submittedAt: Double
+    /// Output files whose SHA-256 is wanted.
+    let sums: Int
   }
 
   enum Fault: Sendable {
@@ -59,9 +61,10 @@ public struct Scenario: Sendable {
         joinsAt: index == 0 ? 0 : chance(30) ? within(0...20_000) : 0)
     }
     jobs = (0..<pick(1, 1, 1, 2, 3)).map { index in
-      Job(
-        shards: Int.random(in: 1...60, using: &random), files: Int.random(in: 1...5, using: &random),
-        priority: pick(0, 0, 1, 5), submittedAt: index == 0 ? 0 : within(0...10_000))
+      let (shards, files) = (Int.random(in: 1...60, using: &random), Int.random(in: 1...5, using: &random))
+      return Job(
+        shards: shards, files: files, priority: pick(0, 0, 1, 5), submittedAt: index == 0 ? 0 : within(0...10_000),
+        sums: chance(30) ? min(files, shards) : 0)
     }
     var faults: [(at: Double, fault: Fault)] = []
     if !isCalm {

@@ -31,6 +31,7 @@ public struct SimulatedCluster {
     case delivered(Int, life: Int, WorkerSession.TaskID)
     case committed(Attempt, epoch: Int, Digest128)
     case verified(JobID, shard: Int, epoch: Int, matches: Bool)
+    case summed(JobID, file: Int, epoch: Int)
   }
 
   struct SimulatedWorker {
@@ -63,6 +64,8 @@ public struct SimulatedCluster {
   private var torn: [JobID: Set<Int>] = [:]
   /// How often a shard was found to differ from the journal.
   private var redone: [JobID: [Int: Int]] = [:]
+  /// Files that were summed, and in which life.
+  private var sums: [JobID: [Int: Int]] = [:]
   private var submitted: [JobID: Int] = [:]
   private var over: Set<JobID> = []
   private var commits: [JobID: [Int: Int]] = [:]
@@ -137,6 +140,11 @@ public struct SimulatedCluster {
     }
   }
 
+  private static func sum(_ job: JobID, _ file: Int) -> String {
+    let digits = String(job.number * 100 + file)
+    return String(repeating: "0", count: 64 - digits.utf8.count) + digits
+  }
+
   /// What a shard truly comes to.
   private static func digest(_ job: JobID, _ shard: Int) -> Digest128 {
     Digest128(high: UInt64(job.number), low: UInt64(shard) &* 0x9E37_79B9_7F4A_7C15)
@@ -164,6 +172,8 @@ public struct SimulatedCluster {
       tell(.committed(key))
     case .verified(let job, let shard, let epoch, let matches):
       if epoch == self.epoch { tell(.verified(job, shard: shard, matches: matches)) }
+    case .summed(let job, let file, let epoch):
+      if epoch == self.epoch { tell(.summed(job, file: file, sha256: Self.sum(job, file))) }
     case .coordinatorReturns:
       startCoordinator()
     case .join(let index):
@@ -209,7 +219,8 @@ public struct SimulatedCluster {
       let isLie = random.next() % 1000 < UInt64(workers[index].traits.lies)
       let isTorn = work == .check && torn[key.job]?.contains(key.shard) == true
       let digest = isLie || isTorn ? Digest128(high: 1, low: random.next()) : Self.digest(key.job, key.shard)
-      tell(index, .finished(task, digest: digest, milliseconds: 1, segments: []))
+      let sha256 = work == .sum ? Self.sum(key.job, key.shard - scenario.jobs[key.job.number - 1].shards) : nil
+      tell(index, .finished(task, digest: digest, milliseconds: 1, segments: [], sha256: sha256))
     }
   }
 
@@ -232,7 +243,7 @@ public struct SimulatedCluster {
       workers[index].tasks[task] = nil
       return tell(index, .left(task))
     }
-    if !workers[index].traits.streamsOutput, over.contains(key.job) {
+    if work == .compute, !workers[index].traits.streamsOutput, over.contains(key.job) {
       return fail("worker \(index) writes to job \(key.job) after it was published")
     }
     if number == 2 && work == .compute && workers[index].hasNoSpace {
@@ -328,7 +339,8 @@ public struct SimulatedCluster {
       output: .init(folder: "/out", nonceFile: "n", nonce: "x"))
     let known = journal[id] ?? [:]
     tell(
-      .add(.init(offer: offer, priority: job.priority, stretches: stretches, unchecked: known, isResumed: isResumed)))
+      .add(.init(offer: offer, priority: job.priority, stretches: stretches, unchecked: known, isResumed: isResumed,
+          sums: job.sums)))
   }
 
   private mutating func tell(_ event: Scheduler.Event) {
@@ -347,10 +359,17 @@ public struct SimulatedCluster {
       case .verify(let job, let shard, _):
         let matches = torn[job]?.contains(shard) != true
         time.schedule(.verified(job, shard: shard, epoch: epoch, matches: matches), inMilliseconds: 10)
+      case .sum(let job, let file):
+        time.schedule(.summed(job, file: file, epoch: epoch), inMilliseconds: 200)
+      case .summed(let job, let file, let sha256):
+        if sha256 != Self.sum(job, file) { fail("job \(job) file \(file) has a wrong sum") }
+        sums[job, default: [:]][file] = epoch
       case .checked(let job, let shard, let matches):
         if !matches { redone[job, default: [:]][shard, default: 0] += 1 }
       case .jobDone(let job):
         log("job \(job) is done")
+        let wanted = scenario.jobs[job.number - 1].sums
+        for file in 0..<wanted where sums[job]?[file] != epoch { fail("job \(job) is done without the sum of file \(file)") }
         over.insert(job)
       case .jobFailing(let job, let problem): fail("job \(job) failed: \(problem)")
       case .jobStopped(let job): fail("job \(job) stopped")

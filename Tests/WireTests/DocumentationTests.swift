@@ -15,7 +15,7 @@ import Wire
   }
 
   static let types = [
-    "hello", "beat", "prepared", "finished", "failed", "goodbye", "welcome", "rejected", "job", "forget", "grant", "check",
+    "hello", "beat", "prepared", "finished", "failed", "goodbye", "welcome", "rejected", "job", "forget", "grant", "check", "sum",
     "acknowledge", "revoke", "drain", "fetch", "chunk", "store", "stored", "refused", "status", "submit", "cancel", "resume",
     "drain-worker", "submitted", "done", "error",
   ]

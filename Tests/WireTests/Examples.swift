@@ -65,6 +65,7 @@ enum Examples {
     .forget(.init(job: JobID(2))),
     .grant(.init([attempt, Attempt(job: JobID(1), shard: 0, attempt: 1)])),
     .check(.init([attempt])),
+    .sum(.init([attempt])),
     .acknowledge(.init([attempt])),
     .revoke(.init([])),
     .drain(.init()),
