@@ -6,6 +6,7 @@ import heapq
 import itertools
 import os
 import random
+import re
 import signal
 import time
 from collections.abc import Callable
@@ -27,6 +28,8 @@ CANCELLING = 12.0
 
 FULL = (73, 74, 75)
 """How processes end that have no room."""
+
+NO_ROOM = re.compile("space|are missing")
 
 FULL_AFTERMATH = 35.0
 """Seconds after there is room again until which somebody may still end for want of it: a coordinator's grace time."""
@@ -330,8 +333,8 @@ class Round:
                 task.state = "done"
                 say(f"{task.what} is complete")
             case "failed" | "cancelled":
-                problem = job["problems"][0]["message"] if job["problems"] else job["state"]
-                if not self.may_be_full and OUT_OF_LUCK not in problem:
+                problem = job["problems"][0]["message"] if job["problems"] else "without a reason"
+                if not (self.may_be_full and NO_ROOM.search(problem)) and OUT_OF_LUCK not in problem:
                     raise Violation(f"{task.what} has {job['state']}: {problem}")
                 say(f"{task.what} has {job['state']}: {problem}")
                 task.state = "blocked"

@@ -348,6 +348,10 @@ extension CoordinatorService {
       conclude(id, .complete, result)
     case .failure(let failure) where failure.problems[0].code == .syncFailed && (jobs[id]?.lostSyncs ?? 0) < Self.syncLimit:
       redoLostFiles(id, failure)
+    case .failure(let failure) where failure.isOfJournal:
+      // It may be published already. The journal has the last that could be written, and the next start goes on from there.
+      journalFailed(failure)
+      conclude(id, .failed, result)
     case .failure(let failure):
       conclude(id, failure.category == .interrupted ? .cancelled : .failed, result)
     }
@@ -419,6 +423,7 @@ extension CoordinatorService {
     let problem = jobs[id]?.failure?.problems.first
     // What the coordinator itself could not go on with goes on at its next start.
     let staysOpen = fatal != nil
+    if !staysOpen { jobs[id]?.record?.state = JobRecord.State(state) }
     jobThreads.submit { [logger, configuration] in
       do throws(Failure) {
         if let journal = configuration.journal, merge != nil || job.record != nil, state != .complete, !staysOpen {
@@ -433,6 +438,11 @@ extension CoordinatorService {
     let over = jobs.values.filter(\.state.isOver).sorted { $0.id < $1.id }
     for old in over.dropLast(configuration.memory) { jobs[old.id] = nil }
   }
+}
+
+extension Failure {
+  /// Whether the journal could not be written.
+  fileprivate var isOfJournal: Bool { problems[0].code == .journalFull || problems[0].code == .journalFailed }
 }
 
 extension Problem.Code {
