@@ -373,6 +373,10 @@ extension CoordinatorService {
       conclude(id, .complete, result)
     case .failure(let failure) where failure.problems[0].code == .syncFailed && (jobs[id]?.lostSyncs ?? 0) < Self.syncLimit:
       redoLostFiles(id, failure)
+    case .failure(let failure) where failure.isOfJournal:
+      // It may be published already. The journal has the last that could be written, and the next start goes on from there.
+      journalFailed(failure)
+      conclude(id, .failed, result)
     case .failure(let failure):
       conclude(id, failure.category == .interrupted ? .cancelled : .failed, result)
     }
@@ -444,6 +448,7 @@ extension CoordinatorService {
     let problem = jobs[id]?.failure?.problems.first
     // What the coordinator itself could not go on with goes on at its next start.
     let staysOpen = fatal != nil
+    if !staysOpen { jobs[id]?.record?.state = JobRecord.State(state) }
     jobThreads.submit { [logger, configuration] in
       do throws(Failure) {
         if let journal = configuration.journal, merge != nil || job.record != nil, state != .complete, !staysOpen {
@@ -467,6 +472,11 @@ extension CoordinatorService {
       do throws(Failure) { try journal.removeJob(id.number) } catch { logger.error("\(error)") }
     }
   }
+}
+
+extension Failure {
+  /// Whether the journal could not be written.
+  fileprivate var isOfJournal: Bool { problems[0].code == .journalFull || problems[0].code == .journalFailed }
 }
 
 extension Problem.Code {

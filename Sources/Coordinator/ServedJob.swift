@@ -59,3 +59,14 @@ extension Status.JobState {
     }
   }
 }
+
+extension JobRecord.State {
+  /// Of a job that is over.
+  init(_ state: Status.JobState) {
+    switch state {
+    case .complete: self = .complete
+    case .cancelled: self = .cancelled
+    case .preparing, .running, .finishing, .failed: self = .failed
+    }
+  }
+}

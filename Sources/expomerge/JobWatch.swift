@@ -24,6 +24,8 @@ struct JobWatch {
       return console.result("job \(submitted.job) is running: expomerge status \(submitted.job)")
     }
     console.result("job \(submitted.job)")
+    // Whoever reads this from a pipe or a file need not wait for the end.
+    fflush(nil)
     try JobWatch(client: client, job: submitted.job, console: console).untilOver()
   }
 
