@@ -1,7 +1,7 @@
 import Checkpoint
 public import Diagnostics
 import Digests
-public import FileIO
+import FileIO
 import Glibc
 import Planning
 public import SystemPackage
@@ -45,6 +45,7 @@ public struct OutputFolder: ~Copyable {
   /// Whether what an interrupted merge has left is in it.
   let isResumed: Bool
   private let permissions: Permissions
+  private let owner: Owner
   private let directories: Directories
   private let calls: SystemCalls
   private let lock: FileLock
@@ -101,13 +102,9 @@ public struct OutputFolder: ~Copyable {
     try directories.makeDirectory(state)
     let lock = try FileLock.acquire(state.appending("lock"), holder: holder)
     let isResumed = try checkLeftovers(partial, permissions, owner, resumes, directories)
-    if case .job(let number, let journal) = owner {
-      let line = "job \(number) of the coordinator with the journal \(journal.string)\n"
-      try File.create(state.appending(ownerName), calls: calls).write(Array(line.utf8), at: 0)
-    }
     return OutputFolder(
-      output: output, partial: partial, isResumed: isResumed, permissions: permissions, directories: directories,
-      calls: calls, lock: lock)
+      output: output, partial: partial, isResumed: isResumed, permissions: permissions, owner: owner,
+      directories: directories, calls: calls, lock: lock)
   }
 
   /// OUTPUT, links followed, and OUTPUT.partial.
@@ -219,6 +216,13 @@ public struct OutputFolder: ~Copyable {
   }
 
   // MARK: filling it
+
+  /// Says whose the folder is, where that is not told by a journal in it.
+  func claim() throws(Failure) {
+    guard case .job(let number, let journal) = owner else { return }
+    let line = "job \(number) of the coordinator with the journal \(journal.string)\n"
+    try write(Array(line.utf8), to: "\(Self.stateName)/\(Self.ownerName)")
+  }
 
   /// Makes the plan's files at their full size, so that a full disk is known at once. What is in them is kept where the
   /// merge is resumed.

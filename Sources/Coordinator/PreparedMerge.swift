@@ -111,12 +111,14 @@ final class PreparedMerge: Sendable {
           try folder.clear()
         }
       }
+      // Before there is anything that would belong to nobody if this life ended here.
+      if known == nil { try journal!.journal.add(new) }
+      CrashPoint.jobRecorded.pass()
+      try folder.claim()
       files = try folder.allocate(plan)
       CrashPoint.filesAllocated.pass()
       others = try folder.copyCompanions(of: plan.aligned, dtype: plan.recipe.dtype)
       try folder.write(Array(nonce.utf8), to: Self.nonceFile)
-      if known == nil { try journal!.journal.add(new) }
-      CrashPoint.jobRecorded.pass()
       let results = ResultSlots<ShardResult>(count: plan.shardCount)
       var (trusted, unchecked): ([Int: Digest128], [Int: Digest128]) = ([:], [:])
       if known != nil {
@@ -135,7 +137,10 @@ final class PreparedMerge: Sendable {
       self.unchecked = unchecked
     } catch {
       if journal?.isOwn == true { journal?.journal.close() }
-      if known == nil { folder.discard() }
+      if known == nil {
+        folder.discard()
+        if let shared { try? shared.journal.removeJob(job.number) }
+      }
       throw error
     }
     self.journal = journal!
