@@ -100,6 +100,10 @@ public struct OutputFolder: ~Copyable {
         remedy: "move it away, or choose another output")
     }
     try directories.makeDirectory(state)
+    for path in [state] + (try directories.names(in: state)).map({ state.appending($0) })
+    where try directories.isSymbolicLink(path) {
+      throw refusal(.partialExists, "is a link, which expomerge has not made", path, remedy: "remove it")
+    }
     let lock = try FileLock.acquire(state.appending("lock"), holder: holder)
     let isResumed = try checkLeftovers(partial, permissions, owner, resumes, directories)
     return OutputFolder(
@@ -226,9 +230,12 @@ public struct OutputFolder: ~Copyable {
 
   /// Makes the plan's files at their full size, so that a full disk is known at once. What is in them is kept where the
   /// merge is resumed.
-  func allocate(_ plan: Plan) throws(Failure) -> [File] {
+  ///
+  /// - Returns: the files, and the numbers of those that were there, whole.
+  func allocate(_ plan: Plan) throws(Failure) -> (files: [File], kept: Set<Int>) {
     var (left, present) = (plan.outputBytes, 0)
     if isResumed {
+      try sweep(plan)
       for planned in plan.files { present += Self.allocatedBytes(of: partial.appending(planned.name)) }
     }
     func noSpace() -> Failure {
@@ -244,11 +251,14 @@ public struct OutputFolder: ~Copyable {
     }
     if let available = FileSystemKind(at: partial)?.availableBytes, available < left - present { throw noSpace() }
     var files: [File] = []
-    for planned in plan.files {
+    var kept: Set<Int> = []
+    for (index, planned) in plan.files.enumerated() {
       do throws(Failure) {
         let path = partial.appending(planned.name)
         let file = isResumed ? try File.openOrCreate(path, calls: calls) : try File.create(path, calls: calls)
-        if try file.status().size > planned.size { try file.setSize(planned.size) }
+        let size = try file.status().size
+        if size == planned.size { kept.insert(index) }
+        if size > planned.size { try file.setSize(planned.size) }
         try file.preallocate(size: planned.size)
         files.append(file)
       } catch {
@@ -256,7 +266,18 @@ public struct OutputFolder: ~Copyable {
       }
       left -= planned.size
     }
-    return files
+    return (files, kept)
+  }
+
+  /// Removes all but weights that a merge goes on with: what stands beside them is made again. Links are not followed,
+  /// and a file that has another name too is somebody else's.
+  private func sweep(_ plan: Plan) throws(Failure) {
+    let weights = Set(plan.files.map(\.name))
+    for entry in try directories.entries(in: partial) where entry.string != Self.stateName {
+      let path = partial.appending(entry)
+      if weights.contains(entry.string), try directories.isSingleFile(path) { continue }
+      try directories.removeTree(path)
+    }
   }
 
   /// Disk space that a file has; 0 where there is none.

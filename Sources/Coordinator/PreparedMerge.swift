@@ -115,20 +115,26 @@ final class PreparedMerge: Sendable {
       if known == nil { try journal!.journal.add(new) }
       CrashPoint.jobRecorded.pass()
       try folder.claim()
-      files = try folder.allocate(plan)
+      let kept: Set<Int>
+      (files, kept) = try folder.allocate(plan)
       CrashPoint.filesAllocated.pass()
       others = try folder.copyCompanions(of: plan.aligned, dtype: plan.recipe.dtype)
       try folder.write(Array(nonce.utf8), to: Self.nonceFile)
       let results = ResultSlots<ShardResult>(count: plan.shardCount)
       var (trusted, unchecked): ([Int: Digest128], [Int: Digest128]) = ([:], [:])
       if known != nil {
-        let synced = options.trustsSynced ? try journal!.journal.syncedFiles(of: job.number) : []
-        for (shard, result) in try journal!.results(plan) {
-          results.set(result, at: shard)
-          if synced.contains(plan.shard(shard).file) {
-            trusted[shard] = result.digest
+        let known = try journal!.results(plan)
+        for (shard, result) in known { results.set(result, at: shard) }
+        let synced = try journal!.journal.syncedFiles(of: job.number)
+        for (index, file) in plan.files.enumerated() {
+          let shards = file.firstShard..<file.firstShard + file.shardCount
+          let digests = Dictionary(uniqueKeysWithValues: shards.compactMap { shard in known[shard].map { (shard, $0.digest) } })
+          if options.trustsSynced && synced.contains(index) && kept.contains(index) && digests.count == shards.count {
+            trusted.merge(digests) { $1 }
           } else {
-            unchecked[shard] = result.digest
+            unchecked.merge(digests) { $1 }
+            // It may be written to again.
+            if synced.contains(index) { try journal!.journal.forgetSynced(job.number, file: index) }
           }
         }
       }
