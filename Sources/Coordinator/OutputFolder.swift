@@ -38,6 +38,22 @@ public struct OutputFolder: ~Copyable {
     case merge
     /// A job of a coordinator, whose journal lies elsewhere.
     case job(Int, journal: FilePath)
+
+    /// Of a job.
+    var name: String? {
+      guard case .job(let number, let journal) = self else { return nil }
+      return Self.start(of: number) + journal.string
+    }
+
+    private static func start(of number: Int) -> String { "job \(number) of the coordinator with the journal " }
+
+    /// Whether that is its name, or was before its journal was moved to where it is now.
+    func isCalled(_ other: String) -> Bool {
+      guard case .job(let number, _) = self, let name else { return false }
+      if name == other { return true }
+      let start = Self.start(of: number)
+      return other.hasPrefix(start) && (try? Directories.live.kind(of: FilePath(String(other.dropFirst(start.count))))) == nil
+    }
   }
 
   public let output: FilePath
@@ -126,11 +142,13 @@ public struct OutputFolder: ~Copyable {
   private static func checkLeftovers(
     _ partial: FilePath, _ permissions: Permissions, _ owner: Owner, _ resumes: Bool, _ directories: Directories
   ) throws(Failure) -> Bool {
-    if resumes { return true }
     let state = partial.appending(stateName)
     let hasFiles = try directories.names(in: partial).contains { $0 != stateName }
     let isMerge = try directories.kind(of: state.appending(journalName)) != nil
     let isJob = try directories.kind(of: state.appending(ownerName)) != nil
+    let name = isJob ? try Self.name(in: state.appending(ownerName)) : ""
+    // What belongs to nobody is read back like all else.
+    if resumes, !isMerge, !isJob || owner.isCalled(name) { return true }
     guard hasFiles || isMerge || isJob else { return false }
     if permissions.restart {
       try clear(partial, directories)
@@ -138,8 +156,6 @@ public struct OutputFolder: ~Copyable {
     }
     if case .merge = owner, isMerge { return true }
     if isJob {
-      let line = try File.contents(of: state.appending(ownerName), limit: 1 << 16)
-      let name = String(decoding: line.prefix { $0 != UInt8(ascii: "\n") }, as: UTF8.self)
       throw refusal(
         .partialOfJob, "belongs to \(name), which is not complete", partial,
         remedy: "go on with it there (expomerge resume), or discard what it left and begin again with --restart")
@@ -149,6 +165,12 @@ public struct OutputFolder: ~Copyable {
       remedy: isMerge
         ? "run expomerge merge as before to go on with it, or discard what it left and begin again with --restart"
         : "discard what it left and begin again with --restart")
+  }
+
+  /// The owner's name, as it was claimed.
+  private static func name(in file: FilePath) throws(Failure) -> String {
+    let line = try File.contents(of: file, limit: 1 << 16)
+    return String(decoding: line.prefix { $0 != UInt8(ascii: "\n") }, as: UTF8.self)
   }
 
   /// Removes everything but the lock that is held.
@@ -223,9 +245,8 @@ public struct OutputFolder: ~Copyable {
 
   /// Says whose the folder is, where that is not told by a journal in it.
   func claim() throws(Failure) {
-    guard case .job(let number, let journal) = owner else { return }
-    let line = "job \(number) of the coordinator with the journal \(journal.string)\n"
-    try write(Array(line.utf8), to: "\(Self.stateName)/\(Self.ownerName)")
+    guard let name = owner.name else { return }
+    try write(Array("\(name)\n".utf8), to: "\(Self.stateName)/\(Self.ownerName)")
   }
 
   /// Makes the plan's files at their full size, so that a full disk is known at once. What is in them is kept where the
