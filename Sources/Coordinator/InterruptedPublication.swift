@@ -27,7 +27,7 @@ enum InterruptedPublication {
         return nil
       }
       let manifest = try Manifest.read(from: output)
-      if record.plan == plan.fingerprint, manifest.plan == plan.fingerprint {
+      if record.plan == plan.fingerprint, manifest.plan == plan.fingerprint, try record.isMade(of: plan) {
         let kept = MergeJournal(journal: journal, number: record.number, epoch: 0, isOwn: true)
         let results = try kept.results(plan)
         let statistics = MergeStatistics(results.keys.sorted().compactMap { results[$0] }, plan: plan)
@@ -79,5 +79,14 @@ enum InterruptedPublication {
       else { continue }
       try directories.removeTree(old)
     }
+  }
+}
+
+extension JobRecord {
+  /// Whether the inputs of a plan, which is the same, are what they were.
+  fileprivate func isMade(of plan: Plan) throws(Failure) -> Bool {
+    let aligned = try InputFingerprint.all(plan.aligned, InputFiles(of: plan.aligned), plan: plan)
+    let sft = try InputFingerprint.all(plan.sft, InputFiles(of: plan.sft), plan: plan)
+    return alignedFiles == aligned && sftFiles == sft
   }
 }
