@@ -112,7 +112,13 @@ final class PreparedMerge: Sendable {
         }
       }
       // Before there is anything that would belong to nobody if this life ended here.
-      if known == nil { try journal!.journal.add(new) }
+      if let known {
+        // Whoever goes on after this life goes by what was asked for last.
+        let stored = options.stored(hasCompany: hasCompany || known.hasCompany)
+        if stored != known.options { try journal!.journal.setOptions(job.number, stored) }
+      } else {
+        try journal!.journal.add(new)
+      }
       CrashPoint.jobRecorded.pass()
       try folder.claim()
       let kept: Set<Int>
