@@ -346,20 +346,23 @@ extension CoordinatorService {
     case .success(let outcome):
       jobs[id]?.warnings += outcome.warnings
       conclude(id, .complete, result)
-    case .failure(let failure) where failure.problems[0].code == .syncFailed && (jobs[id]?.lostSyncs ?? 0) < Self.syncLimit:
-      redoLostFiles(id, failure)
-    case .failure(let failure):
-      conclude(id, failure.category == .interrupted ? .cancelled : .failed, result)
+    case .failure(let failure) where jobs[id]?.merge?.hasLostFiles == true: forgetLostFiles(id, failure)
+    case .failure(let failure): giveUp(id, failure)
     }
+  }
+
+  private func giveUp(_ id: JobID, _ failure: Failure) {
+    conclude(id, failure.category == .interrupted ? .cancelled : .failed, .failure(failure))
   }
 
   private static let syncLimit = 2
 
-  /// What could not be made durable is computed again.
-  private func redoLostFiles(_ id: JobID, _ failure: Failure) {
-    guard let merge = jobs[id]?.merge else { return }
+  /// What could not be made durable is computed again: now, or when the job is gone on with.
+  private func forgetLostFiles(_ id: JobID, _ failure: Failure) {
+    guard let job = jobs[id], let merge = job.merge else { return }
+    let isRedone = failure.problems[0].code == .syncFailed && job.lostSyncs < Self.syncLimit
     jobs[id]?.lostSyncs += 1
-    logger.error("job \(id): \(failure); what the file holds is computed again")
+    logger.error("job \(id): \(failure); what the file holds is \(isRedone ? "computed again" : "lost")")
     jobThreads.submit { [self] in
       let lost: Result<Set<Int>, Failure>
       do throws(Failure) { lost = .success(try merge.takeLostShards()) } catch { lost = .failure(error) }
@@ -367,6 +370,7 @@ extension CoordinatorService {
         self.assumeIsolated { service in
           switch lost {
           case .failure(let failure): service.conclude(id, .failed, .failure(failure))
+          case .success where !isRedone: service.giveUp(id, failure)
           case .success(let lost):
             var done: [Int: Digest128] = [:]
             for (shard, result) in merge.results.values.enumerated() where !lost.contains(shard) {

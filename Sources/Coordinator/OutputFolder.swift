@@ -335,13 +335,15 @@ public struct OutputFolder: ~Copyable {
 
   // MARK: ending
 
-  /// Makes the folder's contents durable: each file, then each folder.
-  func sync() throws(Failure) {
-    try sync(partial)
+  /// Makes what stands beside the weights durable: each file, then each folder.
+  ///
+  /// - Parameter plan: whose weights are durable. They are left alone: a failure here is not taken for one of theirs.
+  func sync(except plan: Plan) throws(Failure) {
+    try sync(partial, except: Set(plan.files.map(\.name)).union([Self.stateName]))
   }
 
-  private func sync(_ folder: FilePath) throws(Failure) {
-    for entry in try directories.entries(in: folder) where entry.string != Self.stateName {
+  private func sync(_ folder: FilePath, except names: Set<String> = []) throws(Failure) {
+    for entry in try directories.entries(in: folder) where !names.contains(entry.string) {
       let path = folder.appending(entry)
       switch try directories.kind(of: path) {
       case .directory: try sync(path)

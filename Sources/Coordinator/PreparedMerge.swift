@@ -192,7 +192,7 @@ final class PreparedMerge: Sendable {
 
   /// Writes what stands beside the weights, makes everything durable, and gives the folder its name.
   ///
-  /// Blocks. All results must be there. Where a file cannot be made durable it can be called again, when what
+  /// Blocks. All results must be there. Where it throws and there are lost files it can be called again, when what
   /// `takeLostShards` names was redone.
   func finish(_ context: RunContext) throws(Failure) -> MergeJob.Outcome {
     let (path, manifest, statistics, late) = try folder.withLock { (folder) throws(Failure) in
@@ -251,7 +251,7 @@ final class PreparedMerge: Sendable {
       context.tick(context.progress.snapshot)
       try syncFiles(context)
       CrashPoint.filesSynced.pass()
-      try folder.sync()
+      try folder.sync(except: plan)
       CrashPoint.folderSynced.pass()
     }
     try journal.journal.setState(journal.number, .publishing, problem: nil)
@@ -276,6 +276,9 @@ final class PreparedMerge: Sendable {
       }
     }
   }
+
+  /// Whether files could not be made durable.
+  var hasLostFiles: Bool { unsynced.withLock { !$0.isEmpty } }
 
   /// Shards of files that could not be made durable. They are forgotten, and have to be computed again.
   func takeLostShards() throws(Failure) -> Set<Int> {
