@@ -176,6 +176,7 @@ extension CoordinatorService {
       logger.info("job \(id) had been published: \(jobs[id]?.output ?? "")")
     case .success(.merge(let merge, let warnings)):
       jobs[id]?.warnings = warnings
+      jobs[id]?.record = merge.record
       guard jobs[id]?.isCancelled == false else {
         jobThreads.submit { [self] in
           if merge.isNew { merge.discard() }
@@ -185,7 +186,6 @@ extension CoordinatorService {
       }
       let plan = merge.plan
       jobs[id]?.merge = merge
-      jobs[id]?.record = merge.record
       jobs[id]?.bytes = plan.outputBytes
       jobs[id]?.context.progress.begin(.merging, total: plan.outputBytes)
       logger.info(
@@ -416,6 +416,8 @@ extension CoordinatorService {
     } else {
       logger.info("job \(id) is complete: \(job.output)")
     }
+    let final: JobRecord.State = state == .complete ? .complete : state == .cancelled ? .cancelled : .failed
+    jobs[id]?.record?.state = final
     // Files and results are let go of, and the lock on the output. Closing can take long on a network filesystem.
     jobs[id]?.merge = nil
     jobs[id]?.meter.forget()
@@ -426,7 +428,7 @@ extension CoordinatorService {
     jobThreads.submit { [logger, configuration] in
       do throws(Failure) {
         if let journal = configuration.journal, merge != nil || job.record != nil, state != .complete, !staysOpen {
-          try journal.setState(id.number, state == .cancelled ? .cancelled : .failed, problem: problem)
+          try journal.setState(id.number, final, problem: problem)
         }
       } catch {
         logger.error("\(error)")
