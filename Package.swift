@@ -106,7 +106,7 @@ let package = Package(
     .testTarget(name: "PlanningTests", dependencies: ["Planning", systemPackage]),
     .testTarget(
       name: "MergeTests", dependencies: ["Coordinator", "SampleModels", "TestSupport", systemPackage]),
-    .testTarget(name: "CommandTests", dependencies: ["expomerge", "TestSupport", systemPackage]),
+    .testTarget(name: "CommandTests", dependencies: ["expomerge", "FileIO", "TestSupport", systemPackage]),
   ],
   swiftLanguageModes: [.v6]
 )

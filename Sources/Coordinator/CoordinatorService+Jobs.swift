@@ -178,6 +178,7 @@ extension CoordinatorService {
       logger.info("job \(id) had been published: \(jobs[id]?.output ?? "")")
     case .success(.merge(let merge, let warnings)):
       jobs[id]?.warnings = warnings
+      jobs[id]?.record = merge.record
       for warning in merge.warnings { logger.warning("job \(id): \(warning)") }
       guard jobs[id]?.isCancelled == false else {
         jobThreads.submit { [self] in
@@ -188,7 +189,6 @@ extension CoordinatorService {
       }
       let plan = merge.plan
       jobs[id]?.merge = merge
-      jobs[id]?.record = merge.record
       jobs[id]?.bytes = plan.outputBytes
       jobs[id]?.context.progress.begin(.merging, total: plan.outputBytes)
       logger.info(
@@ -371,24 +371,27 @@ extension CoordinatorService {
     case .success(let outcome):
       jobs[id]?.warnings += outcome.warnings
       conclude(id, .complete, result)
-    case .failure(let failure) where failure.problems[0].code == .syncFailed && (jobs[id]?.lostSyncs ?? 0) < Self.syncLimit:
-      redoLostFiles(id, failure)
     case .failure(let failure) where failure.isOfJournal:
       // It may be published already. The journal has the last that could be written, and the next start goes on from there.
       journalFailed(failure)
       conclude(id, .failed, result)
-    case .failure(let failure):
-      conclude(id, failure.category == .interrupted ? .cancelled : .failed, result)
+    case .failure(let failure) where jobs[id]?.merge?.hasLostFiles == true: forgetLostFiles(id, failure)
+    case .failure(let failure): giveUp(id, failure)
     }
+  }
+
+  private func giveUp(_ id: JobID, _ failure: Failure) {
+    conclude(id, failure.category == .interrupted ? .cancelled : .failed, .failure(failure))
   }
 
   private static let syncLimit = 2
 
-  /// What could not be made durable is computed again.
-  private func redoLostFiles(_ id: JobID, _ failure: Failure) {
-    guard let merge = jobs[id]?.merge else { return }
+  /// What could not be made durable is computed again: now, or when the job is gone on with.
+  private func forgetLostFiles(_ id: JobID, _ failure: Failure) {
+    guard let job = jobs[id], let merge = job.merge else { return }
+    let isRedone = failure.problems[0].code == .syncFailed && job.lostSyncs < Self.syncLimit
     jobs[id]?.lostSyncs += 1
-    remember(.error, id, "sync-failed", "job \(id): \(failure); what the file holds is computed again")
+    remember(.error, id, "sync-failed", "job \(id): \(failure); what the file holds is \(isRedone ? "computed again" : "lost")")
     jobThreads.submit { [self] in
       let lost: Result<Set<Int>, Failure>
       do throws(Failure) { lost = .success(try merge.takeLostShards()) } catch { lost = .failure(error) }
@@ -396,6 +399,7 @@ extension CoordinatorService {
         self.assumeIsolated { service in
           switch lost {
           case .failure(let failure): service.conclude(id, .failed, .failure(failure))
+          case .success where !isRedone: service.giveUp(id, failure)
           case .success(let lost):
             var done: [Int: Digest128] = [:]
             for (shard, result) in merge.results.values.enumerated() where !lost.contains(shard) {
@@ -441,6 +445,8 @@ extension CoordinatorService {
     } else {
       remember(.info, id, "complete", "job \(id) is complete: \(job.output)")
     }
+    let final: JobRecord.State = state == .complete ? .complete : state == .cancelled ? .cancelled : .failed
+    jobs[id]?.record?.state = final
     // Files and results are let go of, and the lock on the output. Closing can take long on a network filesystem.
     jobs[id]?.merge = nil
     jobs[id]?.meter.forget()
@@ -452,7 +458,7 @@ extension CoordinatorService {
     jobThreads.submit { [logger, configuration] in
       do throws(Failure) {
         if let journal = configuration.journal, merge != nil || job.record != nil, state != .complete, !staysOpen {
-          try journal.setState(id.number, state == .cancelled ? .cancelled : .failed, problem: problem)
+          try journal.setState(id.number, final, problem: problem)
         }
       } catch {
         logger.error("\(error)")

@@ -21,18 +21,20 @@ enum InterruptedPublication {
     let journal = try Journal.open(journalPath)
     var outcome: MergeJob.Outcome?
     do throws(Failure) {
-      let record = try journal.jobs().first
-      if let record, record.state == .publishing {
-        let manifest = try Manifest.read(from: output)
-        if record.plan == plan.fingerprint, manifest.plan == plan.fingerprint {
-          let kept = MergeJournal(journal: journal, number: record.number, epoch: 0, isOwn: true)
-          let results = try kept.results(plan)
-          let statistics = MergeStatistics(results.keys.sorted().compactMap { results[$0] }, plan: plan)
-          outcome = MergeJob.Outcome(
-            output: output, manifest: manifest, statistics: statistics, warnings: [], resumed: plan.shardCount, redone: 0)
-        }
-        if let stored = MergeJob.Options(stored: record.options) { try removeOld(output, partial, stored) }
+      guard let record = try journal.jobs().first, record.state == .publishing else {
+        // Somebody has renamed the folder before it was complete.
+        journal.close()
+        return nil
       }
+      let manifest = try Manifest.read(from: output)
+      if record.plan == plan.fingerprint, manifest.plan == plan.fingerprint, try record.isMade(of: plan) {
+        let kept = MergeJournal(journal: journal, number: record.number, epoch: 0, isOwn: true)
+        let results = try kept.results(plan)
+        let statistics = MergeStatistics(results.keys.sorted().compactMap { results[$0] }, plan: plan)
+        outcome = MergeJob.Outcome(
+          output: output, manifest: manifest, statistics: statistics, warnings: [], resumed: plan.shardCount, redone: 0)
+      }
+      if let stored = MergeJob.Options(stored: record.options) { try removeOld(output, partial, stored) }
     } catch {
       journal.close()
       throw error
@@ -77,5 +79,14 @@ enum InterruptedPublication {
       else { continue }
       try directories.removeTree(old)
     }
+  }
+}
+
+extension JobRecord {
+  /// Whether the inputs of a plan, which is the same, are what they were.
+  fileprivate func isMade(of plan: Plan) throws(Failure) -> Bool {
+    let aligned = try InputFingerprint.all(plan.aligned, InputFiles(of: plan.aligned), plan: plan)
+    let sft = try InputFingerprint.all(plan.sft, InputFiles(of: plan.sft), plan: plan)
+    return alignedFiles == aligned && sftFiles == sft
   }
 }

@@ -1,7 +1,7 @@
 import Checkpoint
 public import Diagnostics
 import Digests
-public import FileIO
+import FileIO
 import Glibc
 import Planning
 public import SystemPackage
@@ -39,6 +39,22 @@ public struct OutputFolder: ~Copyable {
     case merge
     /// A job of a coordinator, whose journal lies elsewhere.
     case job(Int, journal: FilePath)
+
+    /// Of a job.
+    var name: String? {
+      guard case .job(let number, let journal) = self else { return nil }
+      return Self.start(of: number) + journal.string
+    }
+
+    private static func start(of number: Int) -> String { "job \(number) of the coordinator with the journal " }
+
+    /// Whether that is its name, or was before its journal was moved to where it is now.
+    func isCalled(_ other: String) -> Bool {
+      guard case .job(let number, _) = self, let name else { return false }
+      if name == other { return true }
+      let start = Self.start(of: number)
+      return other.hasPrefix(start) && (try? Directories.live.kind(of: FilePath(String(other.dropFirst(start.count))))) == nil
+    }
   }
 
   public let output: FilePath
@@ -46,6 +62,7 @@ public struct OutputFolder: ~Copyable {
   /// Whether what an interrupted merge has left is in it.
   let isResumed: Bool
   private let permissions: Permissions
+  private let owner: Owner
   private let directories: Directories
   private let calls: SystemCalls
   private let lock: FileLock
@@ -111,15 +128,15 @@ public struct OutputFolder: ~Copyable {
         remedy: "move it away, or choose another output")
     }
     try directories.makeDirectory(state)
+    for path in [state] + (try directories.names(in: state)).map({ state.appending($0) })
+    where try directories.isSymbolicLink(path) {
+      throw refusal(.partialExists, "is a link, which expomerge has not made", path, remedy: "remove it")
+    }
     let lock = try FileLock.acquire(state.appending("lock"), holder: holder, calls: calls)
     let isResumed = try checkLeftovers(partial, permissions, owner, resumes, directories)
-    if case .job(let number, let journal) = owner {
-      let line = "job \(number) of the coordinator with the journal \(journal.string)\n"
-      try File.create(state.appending(ownerName), calls: calls).write(Array(line.utf8), at: 0)
-    }
     return OutputFolder(
-      output: output, partial: partial, isResumed: isResumed, permissions: permissions, directories: directories,
-      calls: calls, lock: lock)
+      output: output, partial: partial, isResumed: isResumed, permissions: permissions, owner: owner,
+      directories: directories, calls: calls, lock: lock)
   }
 
   /// OUTPUT, links followed, and OUTPUT.partial.
@@ -137,11 +154,13 @@ public struct OutputFolder: ~Copyable {
   private static func checkLeftovers(
     _ partial: FilePath, _ permissions: Permissions, _ owner: Owner, _ resumes: Bool, _ directories: Directories
   ) throws(Failure) -> Bool {
-    if resumes { return true }
     let state = partial.appending(stateName)
     let hasFiles = try directories.names(in: partial).contains { $0 != stateName }
     let isMerge = try directories.kind(of: state.appending(journalName)) != nil
     let isJob = try directories.kind(of: state.appending(ownerName)) != nil
+    let name = isJob ? try Self.name(in: state.appending(ownerName)) : ""
+    // What belongs to nobody is read back like all else.
+    if resumes, !isMerge, !isJob || owner.isCalled(name) { return true }
     guard hasFiles || isMerge || isJob else { return false }
     if permissions.restart {
       try clear(partial, directories)
@@ -149,8 +168,6 @@ public struct OutputFolder: ~Copyable {
     }
     if case .merge = owner, isMerge { return true }
     if isJob {
-      let line = try File.contents(of: state.appending(ownerName), limit: 1 << 16)
-      let name = String(decoding: line.prefix { $0 != UInt8(ascii: "\n") }, as: UTF8.self)
       throw refusal(
         .partialOfJob, "belongs to \(name), which is not complete", partial,
         remedy: "go on with it there (expomerge resume), or discard what it left and begin again with --restart")
@@ -160,6 +177,12 @@ public struct OutputFolder: ~Copyable {
       remedy: isMerge
         ? "run expomerge merge as before to go on with it, or discard what it left and begin again with --restart"
         : "discard what it left and begin again with --restart")
+  }
+
+  /// The owner's name, as it was claimed.
+  private static func name(in file: FilePath) throws(Failure) -> String {
+    let line = try File.contents(of: file, limit: 1 << 16)
+    return String(decoding: line.prefix { $0 != UInt8(ascii: "\n") }, as: UTF8.self)
   }
 
   /// Removes everything but the lock that is held.
@@ -232,11 +255,20 @@ public struct OutputFolder: ~Copyable {
 
   // MARK: filling it
 
+  /// Says whose the folder is, where that is not told by a journal in it.
+  func claim() throws(Failure) {
+    guard let name = owner.name else { return }
+    try write(Array("\(name)\n".utf8), to: "\(Self.stateName)/\(Self.ownerName)")
+  }
+
   /// Makes the plan's files at their full size, so that a full disk is known at once. What is in them is kept where the
   /// merge is resumed.
-  func allocate(_ plan: Plan) throws(Failure) -> [File] {
+  ///
+  /// - Returns: the files, and the numbers of those that were there, whole.
+  func allocate(_ plan: Plan) throws(Failure) -> (files: [File], kept: Set<Int>) {
     var (left, present) = (plan.outputBytes, 0)
     if isResumed {
+      try sweep(plan)
       for planned in plan.files { present += Self.allocatedBytes(of: partial.appending(planned.name)) }
     }
     func noSpace() -> Failure {
@@ -252,11 +284,14 @@ public struct OutputFolder: ~Copyable {
     }
     if let available = FileSystemKind(at: partial)?.availableBytes, available < left - present { throw noSpace() }
     var files: [File] = []
-    for planned in plan.files {
+    var kept: Set<Int> = []
+    for (index, planned) in plan.files.enumerated() {
       do throws(Failure) {
         let path = partial.appending(planned.name)
         let file = isResumed ? try File.openOrCreate(path, calls: calls) : try File.create(path, calls: calls)
-        if try file.status().size > planned.size { try file.setSize(planned.size) }
+        let size = try file.status().size
+        if size == planned.size { kept.insert(index) }
+        if size > planned.size { try file.setSize(planned.size) }
         try file.preallocate(size: planned.size)
         files.append(file)
       } catch {
@@ -264,7 +299,18 @@ public struct OutputFolder: ~Copyable {
       }
       left -= planned.size
     }
-    return files
+    return (files, kept)
+  }
+
+  /// Removes all but weights that a merge goes on with: what stands beside them is made again. Links are not followed,
+  /// and a file that has another name too is somebody else's.
+  private func sweep(_ plan: Plan) throws(Failure) {
+    let weights = Set(plan.files.map(\.name))
+    for entry in try directories.entries(in: partial) where entry.string != Self.stateName {
+      let path = partial.appending(entry)
+      if weights.contains(entry.string), try directories.isSingleFile(path) { continue }
+      try directories.removeTree(path)
+    }
   }
 
   /// Disk space that a file has; 0 where there is none.
@@ -301,13 +347,15 @@ public struct OutputFolder: ~Copyable {
 
   // MARK: ending
 
-  /// Makes the folder's contents durable: each file, then each folder.
-  func sync() throws(Failure) {
-    try sync(partial)
+  /// Makes what stands beside the weights durable: each file, then each folder.
+  ///
+  /// - Parameter plan: whose weights are durable. They are left alone: a failure here is not taken for one of theirs.
+  func sync(except plan: Plan) throws(Failure) {
+    try sync(partial, except: Set(plan.files.map(\.name)).union([Self.stateName]))
   }
 
-  private func sync(_ folder: FilePath) throws(Failure) {
-    for entry in try directories.entries(in: folder) where entry.string != Self.stateName {
+  private func sync(_ folder: FilePath, except names: Set<String> = []) throws(Failure) {
+    for entry in try directories.entries(in: folder) where !names.contains(entry.string) {
       let path = folder.appending(entry)
       switch try directories.kind(of: path) {
       case .directory: try sync(path)

@@ -116,22 +116,36 @@ final class PreparedMerge: Sendable {
           try folder.clear()
         }
       }
-      files = try folder.allocate(plan)
+      // Before there is anything that would belong to nobody if this life ended here.
+      if let known {
+        // Whoever goes on after this life goes by what was asked for last.
+        let stored = options.stored(hasCompany: hasCompany || known.hasCompany)
+        if stored != known.options { try journal!.journal.setOptions(job.number, stored) }
+      } else {
+        try journal!.journal.add(new)
+      }
+      CrashPoint.jobRecorded.pass()
+      try folder.claim()
+      let kept: Set<Int>
+      (files, kept) = try folder.allocate(plan)
       CrashPoint.filesAllocated.pass()
       others = try folder.copyCompanions(of: plan.aligned, dtype: plan.recipe.dtype)
       try folder.write(Array(nonce.utf8), to: Self.nonceFile)
-      if known == nil { try journal!.journal.add(new) }
-      CrashPoint.jobRecorded.pass()
       let results = ResultSlots<ShardResult>(count: plan.shardCount)
       var (trusted, unchecked): ([Int: Digest128], [Int: Digest128]) = ([:], [:])
       if known != nil {
-        let synced = options.trustsSynced ? try journal!.journal.syncedFiles(of: job.number) : []
-        for (shard, result) in try journal!.results(plan) {
-          results.set(result, at: shard)
-          if synced.contains(plan.shard(shard).file) {
-            trusted[shard] = result.digest
+        let known = try journal!.results(plan)
+        for (shard, result) in known { results.set(result, at: shard) }
+        let synced = try journal!.journal.syncedFiles(of: job.number)
+        for (index, file) in plan.files.enumerated() {
+          let shards = file.firstShard..<file.firstShard + file.shardCount
+          let digests = Dictionary(uniqueKeysWithValues: shards.compactMap { shard in known[shard].map { (shard, $0.digest) } })
+          if options.trustsSynced && synced.contains(index) && kept.contains(index) && digests.count == shards.count {
+            trusted.merge(digests) { $1 }
           } else {
-            unchecked[shard] = result.digest
+            unchecked.merge(digests) { $1 }
+            // It may be written to again.
+            if synced.contains(index) { try journal!.journal.forgetSynced(job.number, file: index) }
           }
         }
       }
@@ -141,7 +155,10 @@ final class PreparedMerge: Sendable {
       self.unchecked = unchecked
     } catch {
       if journal?.isOwn == true { journal?.journal.close() }
-      if known == nil { folder.discard() }
+      if known == nil {
+        folder.discard()
+        if let shared { try? shared.journal.removeJob(job.number) }
+      }
       throw error
     }
     self.journal = journal!
@@ -185,7 +202,7 @@ final class PreparedMerge: Sendable {
 
   /// Writes what stands beside the weights, makes everything durable, and gives the folder its name.
   ///
-  /// Blocks. All results must be there. Where a file cannot be made durable it can be called again, when what
+  /// Blocks. All results must be there. Where it throws and there are lost files it can be called again, when what
   /// `takeLostShards` names was redone.
   func finish(_ context: RunContext) throws(Failure) -> MergeJob.Outcome {
     let (path, manifest, statistics, late) = try folder.withLock { (folder) throws(Failure) in
@@ -244,7 +261,7 @@ final class PreparedMerge: Sendable {
       context.tick(context.progress.snapshot)
       try syncFiles(context)
       CrashPoint.filesSynced.pass()
-      try folder.sync()
+      try folder.sync(except: plan)
       CrashPoint.folderSynced.pass()
     }
     try journal.journal.setState(journal.number, .publishing, problem: nil)
@@ -269,6 +286,9 @@ final class PreparedMerge: Sendable {
       }
     }
   }
+
+  /// Whether files could not be made durable.
+  var hasLostFiles: Bool { unsynced.withLock { !$0.isEmpty } }
 
   /// Shards of files that could not be made durable. They are forgotten, and have to be computed again.
   func takeLostShards() throws(Failure) -> Set<Int> {

@@ -6,8 +6,9 @@ import Glibc
 public enum CrashPoint: String, Sendable, CaseIterable {
   /// The journal is there, and nothing in it.
   case journalMade = "journal-made"
-  case filesAllocated = "files-allocated"
+  /// The journal has the job; its output is still to be made.
   case jobRecorded = "job-recorded"
+  case filesAllocated = "files-allocated"
   /// All shards are done; nothing stands beside the weights.
   case shardsDone = "shards-done"
   case manifestWritten = "manifest-written"

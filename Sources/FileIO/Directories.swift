@@ -40,6 +40,16 @@ public struct Directories: Sendable {
     return info.st_mode & S_IFMT == S_IFLNK
   }
 
+  /// Whether the path itself is a regular file that has no other name; lstat(2).
+  public func isSingleFile(_ path: FilePath) throws(Failure) -> Bool {
+    var info = stat()
+    guard path.withPlatformString({ lstat($0, &info) }) == 0 else {
+      if errno == ENOENT || errno == ENOTDIR { return false }
+      throw Failure.system("look at", file: path.string, errno: errno)
+    }
+    return info.st_mode & S_IFMT == S_IFREG && info.st_nlink == 1
+  }
+
   private static func kind(_ info: stat) -> EntryKind {
     switch info.st_mode & S_IFMT {
     case S_IFREG: .file(size: Int(info.st_size))

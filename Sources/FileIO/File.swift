@@ -29,18 +29,20 @@ public final class File: Sendable {
     return file
   }
 
+  // What is written to is never what a link leads to: that may lie anywhere.
+
   /// Opens an existing file for reading and writing.
   public static func openForUpdate(_ path: FilePath, calls: SystemCalls = .live) throws(Failure) -> File {
-    try openDescriptor(path, O_RDWR, action: "open", calls: calls)
+    try openDescriptor(path, O_RDWR | O_NOFOLLOW, action: "open", calls: calls)
   }
 
   /// Creates a file, or empties one that exists; mode 0666 less the umask.
   public static func create(_ path: FilePath, calls: SystemCalls = .live) throws(Failure) -> File {
-    try openDescriptor(path, O_RDWR | O_CREAT | O_TRUNC, action: "create", calls: calls)
+    try openDescriptor(path, O_RDWR | O_CREAT | O_TRUNC | O_NOFOLLOW, action: "create", calls: calls)
   }
 
   public static func openOrCreate(_ path: FilePath, calls: SystemCalls = .live) throws(Failure) -> File {
-    try openDescriptor(path, O_RDWR | O_CREAT, action: "open", calls: calls)
+    try openDescriptor(path, O_RDWR | O_CREAT | O_NOFOLLOW, action: "open", calls: calls)
   }
 
   private static func openDescriptor(

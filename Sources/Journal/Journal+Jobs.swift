@@ -102,6 +102,14 @@ extension Journal {
     }
   }
 
+  /// What else is asked for, from now on.
+  public func setOptions(_ job: Int, _ options: String) throws(Failure) {
+    try perform { [path] db in
+      try db.execute(sql: "UPDATE job SET options = ? WHERE number = ?", arguments: [options, job])
+      if db.changesCount == 0 { throw Failure.jobUnknown(job, path) }
+    }
+  }
+
   /// Removes a job with its shards and events. Its number is not used again.
   public func removeJob(_ job: Int) throws(Failure) {
     try perform { db in try db.execute(sql: "DELETE FROM job WHERE number = ?", arguments: [job]) }

@@ -34,6 +34,14 @@ final class Daemon {
     }
   }
 
+  /// Waits until the process has ended by itself.
+  ///
+  /// - Returns: the signal that ended it.
+  func waitForEnd() -> Int32? {
+    process.waitUntilExit()
+    return process.terminationReason == .uncaughtSignal ? process.terminationStatus : nil
+  }
+
   /// SIGKILL.
   func kill() {
     guard process.isRunning else { return }
@@ -60,13 +68,32 @@ struct TestCluster {
   let tool: Tool
   let coordinator: Daemon
   let address: String
+  /// Where slices are streamed.
+  let dataAddress: String
 
-  init(_ folder: FilePath) throws {
+  /// - Parameters:
+  ///   - state: the folder of the coordinator; nil for one in `folder`.
+  ///   - environment: of the coordinator.
+  init(_ folder: FilePath, state: FilePath? = nil, environment: [String: String] = [:]) throws {
     tool = Tool(folder: folder)
     coordinator = try Daemon(
-      ["coordinator", "--listen", "tcp://127.0.0.1:0", "--state", folder.appending("state").string], in: folder)
+      ["coordinator", "--listen", "tcp://127.0.0.1:0", "--state", (state ?? folder.appending("state")).string],
+      in: folder, environment: environment)
     let line = coordinator.waitFor("listens at") ?? ""
-    address = line.split(separator: " ").first { $0.hasPrefix("tcp://") }.map { String($0.dropLast()) } ?? ""
+    let addresses = line.split(separator: " ").filter { $0.hasPrefix("tcp://") }.map { String($0.dropLast()) }
+    (address, dataAddress) = (addresses.first ?? "", addresses.last ?? "")
+  }
+
+  /// Another life of a coordinator that has ended, at the same addresses.
+  init(after earlier: TestCluster, state: FilePath? = nil, environment: [String: String] = [:]) throws {
+    tool = earlier.tool
+    (address, dataAddress) = (earlier.address, earlier.dataAddress)
+    coordinator = try Daemon(
+      [
+        "coordinator", "--listen", address, "--listen-data", dataAddress, "--state",
+        (state ?? tool.folder.appending("state")).string,
+      ], in: tool.folder, environment: environment)
+    _ = coordinator.waitFor("listens at")
   }
 
   func worker(
@@ -78,15 +105,24 @@ struct TestCluster {
   }
 
   func submit(_ output: String, _ more: String...) throws -> Tool.Result {
-    try tool.run(
-      [
-        "submit", "--coordinator", address, "--sft", "pair/sft", "--aligned", "pair/aligned", "--alpha", "0.3",
-        "--shard-size", "64KiB", "--output", output,
-      ] + more)
+    try tool.run(submission(output, more))
+  }
+
+  func submission(_ output: String, _ more: [String] = []) -> [String] {
+    [
+      "submit", "--coordinator", address, "--sft", "pair/sft", "--aligned", "pair/aligned", "--alpha", "0.3",
+      "--shard-size", "64KiB", "--output", output,
+    ] + more
   }
 
   func status() throws -> [String: Any] {
     try tool("status", "--coordinator", address, "--json").objects.first ?? [:]
+  }
+
+  /// What `status --json` says of a job.
+  func job(_ number: Int) throws -> [String: Any]? {
+    let jobs = try status()["jobs"] as? [[String: Any]] ?? []
+    return jobs.first { $0["job"] as? Int == number }
   }
 
   /// Of workers by name, what `status --json` says.

@@ -5,6 +5,8 @@ import SystemPackage
 struct Tool {
   struct Result {
     let status: Int32
+    /// The signal that ended it.
+    let signal: Int32?
     let output: String
     let errors: String
 
@@ -28,17 +30,18 @@ struct Tool {
     try run(arguments)
   }
 
-  func run(_ arguments: [String]) throws -> Result {
-    let (process, finish) = try start(arguments)
+  func run(_ arguments: [String], environment: [String: String] = [:]) throws -> Result {
+    let (process, finish) = try start(arguments, environment: environment)
     process.waitUntilExit()
     return finish()
   }
 
   /// Starts the process; the closure collects its result after it has ended.
-  func start(_ arguments: [String]) throws -> (Process, () -> Result) {
+  func start(_ arguments: [String], environment: [String: String] = [:]) throws -> (Process, () -> Result) {
     let process = Process()
     process.executableURL = Self.executable
     process.arguments = arguments
+    process.environment = ProcessInfo.processInfo.environment.merging(environment) { $1 }
     process.currentDirectoryURL = URL(fileURLWithPath: folder.string)
     // Files, not pipes: nobody has to read them while it runs.
     let names = [UUID().uuidString, UUID().uuidString].map { folder.appending($0).string }
@@ -54,7 +57,9 @@ struct Tool {
           defer { try? FileManager.default.removeItem(atPath: name) }
           return (try? String(contentsOfFile: name, encoding: .utf8)) ?? ""
         }
-        return Result(status: process.terminationStatus, output: texts[0], errors: texts[1])
+        let signal = process.terminationReason == .uncaughtSignal ? process.terminationStatus : nil
+        return Result(
+          status: process.terminationStatus, signal: signal, output: texts[0], errors: texts[1])
       }
     )
   }
