@@ -311,16 +311,22 @@ extension CoordinatorService {
     logger.debug("job \(id) shard \(number) is read back")
     jobThreads.submit { [self] in
       let digest = (try? merge.files[shard.file].digest(of: shard.range)) ?? nil
-      loop.perform { self.assumeIsolated { $0.didReadBack(id, shard, matches: digest == expected) } }
+      loop.perform {
+        self.assumeIsolated { service in
+          // The job may be over, or another life of it be running.
+          guard service.jobs[id]?.merge === merge else { return }
+          service.tell(.verified(id, shard: number, matches: digest == expected))
+        }
+      }
     }
   }
 
-  private func didReadBack(_ id: JobID, _ shard: Plan.Shard, matches: Bool) {
-    if !matches {
-      jobs[id]?.files[shard.file].done -= 1
-      jobs[id]?.context.progress.add(-shard.range.count)
-    }
-    tell(.verified(id, shard: shard.number, matches: matches))
+  /// A shard that had counted does not any more.
+  func uncount(_ id: JobID, _ number: Int) {
+    guard let merge = jobs[id]?.merge else { return }
+    let shard = merge.plan.shard(number)
+    jobs[id]?.files[shard.file].done -= 1
+    jobs[id]?.context.progress.add(-shard.range.count)
   }
 
   /// Reads an output file for its SHA-256.
@@ -398,7 +404,11 @@ extension CoordinatorService {
       loop.perform {
         self.assumeIsolated { service in
           switch lost {
-          case .failure(let failure): service.conclude(id, .failed, .failure(failure))
+          case .failure(let failure):
+            if failure.isOfJournal { service.journalFailed(failure) }
+            service.conclude(id, .failed, .failure(failure))
+          case .success where service.jobs[id]?.isCancelled == true:
+            service.conclude(id, .cancelled, .failure(Self.cancelled))
           case .success where !isRedone: service.giveUp(id, failure)
           case .success(let lost):
             var done: [Int: Digest128] = [:]
@@ -445,8 +455,7 @@ extension CoordinatorService {
     } else {
       remember(.info, id, "complete", "job \(id) is complete: \(job.output)")
     }
-    let final: JobRecord.State = state == .complete ? .complete : state == .cancelled ? .cancelled : .failed
-    jobs[id]?.record?.state = final
+    let final = JobRecord.State(state)
     // Files and results are let go of, and the lock on the output. Closing can take long on a network filesystem.
     jobs[id]?.merge = nil
     jobs[id]?.meter.forget()
@@ -454,7 +463,7 @@ extension CoordinatorService {
     let problem = jobs[id]?.failure?.problems.first
     // What the coordinator itself could not go on with goes on at its next start.
     let staysOpen = fatal != nil
-    if !staysOpen { jobs[id]?.record?.state = JobRecord.State(state) }
+    if !staysOpen { jobs[id]?.record?.state = final }
     jobThreads.submit { [logger, configuration] in
       do throws(Failure) {
         if let journal = configuration.journal, merge != nil || job.record != nil, state != .complete, !staysOpen {

@@ -376,6 +376,7 @@ public actor CoordinatorService {
         .warning, job, "output-differs",
         "job \(job) shard \(shard): the output does not hold what the journal says\(finder); it is computed again")
     case .readBackDiffers(let job, let shard, let name):
+      uncount(job, shard)
       remember(
         .error, job, "read-back-differs",
         "job \(job) shard \(shard): the file does not hold what \(name) reported; it is computed again")

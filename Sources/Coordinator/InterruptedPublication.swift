@@ -34,7 +34,7 @@ enum InterruptedPublication {
         outcome = MergeJob.Outcome(
           output: output, manifest: manifest, statistics: statistics, warnings: [], resumed: plan.shardCount, redone: 0)
       }
-      if let stored = MergeJob.Options(stored: record.options) { try removeOld(output, partial, stored) }
+      try removeOld(output, partial)
     } catch {
       journal.close()
       throw error
@@ -60,7 +60,7 @@ enum InterruptedPublication {
     guard manifest.plan == record.plan, manifest.weights == Manifest.weightsDigest(of: shards.map(\.digest)) else {
       return false
     }
-    try removeOld(output, partial, options)
+    try removeOld(output, partial)
     if options.sync == .full { try Directories.live.sync(output.removingLastComponent()) }
     if try Directories.live.kind(of: output.appending(OutputFolder.stateName)) != nil {
       try OutputFolder.removeState(of: output)
@@ -69,15 +69,10 @@ enum InterruptedPublication {
     return true
   }
 
-  /// Removes the output that was replaced, which is where the new one was made.
-  private static func removeOld(_ output: FilePath, _ partial: FilePath, _ options: MergeJob.Options) throws(Failure) {
-    guard options.permissions.overwrite else { return }
-    let directories = Directories.live
-    for old in [partial, OutputFolder.replaced(output)] {
-      guard try directories.kind(of: old) == .directory,
-        try directories.kind(of: old.appending(OutputFolder.stateName)) == nil
-      else { continue }
-      try directories.removeTree(old)
+  /// Removes the output that was replaced: it is where the new one was made, or was moved away.
+  private static func removeOld(_ output: FilePath, _ partial: FilePath) throws(Failure) {
+    for old in [partial, OutputFolder.replaced(output)] where OutputFolder.isReplaced(old, by: output) {
+      try Directories.live.removeTree(old)
     }
   }
 }

@@ -70,6 +70,7 @@ public struct OutputFolder: ~Copyable {
   static let stateName = ".expomerge"
   static let journalName = "journal.sqlite"
   private static let ownerName = "owner"
+  private static let replacedName = "replaced"
 
   /// What whoever merges should know.
   var warnings: [Problem] {
@@ -379,7 +380,7 @@ public struct OutputFolder: ~Copyable {
       } else {
         // An earlier attempt may have ended between moving the old one away and this.
         let moved = Self.replaced(output)
-        if isResumed, permissions.overwrite, try directories.kind(of: output) == nil, try directories.kind(of: moved) != nil {
+        if isResumed, try directories.kind(of: output) == nil, Self.isReplaced(moved, by: partial) {
           old = moved
         }
         try directories.rename(partial, to: output)
@@ -413,6 +414,10 @@ public struct OutputFolder: ~Copyable {
 
   /// Puts the new output in the place of the old one; returns where the old one is now.
   private func replace() throws(Failure) -> FilePath {
+    // Whoever goes on after this life knows by it what may be removed.
+    let marker = try File.create(partial.appending(Self.stateName).appending(Self.replacedName), calls: calls)
+    try marker.write(Array((Self.identity(of: output) ?? "").utf8), at: 0)
+    try marker.syncData()
     if try directories.exchange(partial, output) { return partial }
     let old = Self.replaced(output)
     if try directories.kind(of: old) != nil {
@@ -427,6 +432,20 @@ public struct OutputFolder: ~Copyable {
       throw error
     }
     return old
+  }
+
+  /// Whether a folder is the old output that `replacement` has taken the place of, or was about to.
+  static func isReplaced(_ old: FilePath, by replacement: FilePath) -> Bool {
+    let marker = replacement.appending(stateName).appending(replacedName)
+    guard let identity = identity(of: old), let kept = try? File.contents(of: marker, limit: 4096) else { return false }
+    return kept == Array(identity.utf8)
+  }
+
+  /// Device and inode; nil where there is nothing.
+  private static func identity(of path: FilePath) -> String? {
+    var info = stat()
+    guard path.withPlatformString({ lstat($0, &info) }) == 0 else { return nil }
+    return "\(info.st_dev):\(info.st_ino)"
   }
 
   /// Where the old output waits to be removed, where it could not be exchanged with the new one at once.

@@ -103,10 +103,11 @@ final class PreparedMerge: Sendable {
       } else {
         let own = try Journal.open(folder.journal)
         CrashPoint.journalMade.pass()
+        // Closed, whatever fails from here on.
+        journal = MergeJournal(journal: own, number: job.number, epoch: 0, isOwn: true)
         let holder = "process \(getpid()) on \(hostName)"
-        journal = MergeJournal(
-          journal: own, number: job.number, epoch: try own.beginEpoch(holder: holder, version: expomergeVersion),
-          isOwn: true)
+        let epoch = try own.beginEpoch(holder: holder, version: expomergeVersion)
+        journal = MergeJournal(journal: own, number: job.number, epoch: epoch, isOwn: true)
         known = try own.jobs().first
         if let known {
           try known.requireSame(
@@ -155,7 +156,8 @@ final class PreparedMerge: Sendable {
       self.unchecked = unchecked
     } catch {
       if journal?.isOwn == true { journal?.journal.close() }
-      if known == nil {
+      // What was there before is kept, whatever is wrong with it or its journal.
+      if known == nil && !folder.isResumed {
         folder.discard()
         if let shared { try? shared.journal.removeJob(job.number) }
       }
@@ -280,6 +282,8 @@ final class PreparedMerge: Sendable {
           try files[index].syncData()
         } catch {
           unsynced.withLock { _ = $0.insert(index) }
+          // At once: whoever went on after a crash would find them in the page cache, and take them for written.
+          try? forgetShards(of: index)
           throw error
         }
         try journal.journal.setSynced(journal.number, file: index)
@@ -297,12 +301,16 @@ final class PreparedMerge: Sendable {
       defer { files = [] }
       return files
     }
-    for file in files {
-      let shards = plan.files[file].firstShard..<plan.files[file].firstShard + plan.files[file].shardCount
-      try journal.journal.forgetShards(of: journal.number, in: shards)
-      lost.formUnion(shards)
-    }
+    for file in files { lost.formUnion(try forgetShards(of: file)) }
     return lost
+  }
+
+  @discardableResult
+  private func forgetShards(of file: Int) throws(Failure) -> Range<Int> {
+    let shards = plan.files[file].firstShard..<plan.files[file].firstShard + plan.files[file].shardCount
+    try journal.journal.forgetShards(of: journal.number, in: shards)
+    try journal.journal.forgetSynced(journal.number, file: file)
+    return shards
   }
 
   // MARK: what stands beside the weights

@@ -2,6 +2,7 @@ public import Diagnostics
 import Digests
 import GRDB
 import Planning
+import Synchronization
 import SystemPackage
 import Threads
 
@@ -35,7 +36,7 @@ extension Journal {
       guard (job.alignedFiles + job.sftFiles).allSatisfy({ $0.bytes >= 0 }) else {
         throw Failure.cannotKeep("job \(job.number): a file has a negative size", path)
       }
-      guard try job.number >= Self.nextJobNumber(db, path), job.number < 1 << 50 else {
+      guard try self.isFree(job.number, db) else {
         throw Failure.cannotKeep("job \(job.number): its number was used before, or cannot be", path)
       }
       try db.execute(
@@ -49,6 +50,17 @@ extension Journal {
           job.aligned, job.sft, job.output, job.options, job.plan.blob, StoredJSON.encode(job.alignedFiles),
           StoredJSON.encode(job.sftFiles), job.nonce, job.problem.map { StoredJSON.encode(StoredProblem($0)) },
         ])
+    }
+  }
+
+  /// Whether a job may have a number: above all that were used before this life, and not used in it. Jobs that are
+  /// prepared at the same time may be added in any order.
+  private func isFree(_ number: Int, _ db: Database) throws -> Bool {
+    let next = try Self.nextJobNumber(db, path)
+    return numbers.withLock { numbers in
+      let first = numbers.first ?? next
+      numbers.first = first
+      return number >= first && number < 1 << 50 && numbers.used.insert(number).inserted
     }
   }
 

@@ -32,6 +32,8 @@ public final class Journal: Sendable {
   public let path: FilePath
   private let database: DatabaseQueue
   private let line = Mutex(Line())
+  /// The first number of a job that was free when this life began to add them, and those that were added.
+  let numbers = Mutex<(first: Int?, used: Set<Int>)>((nil, []))
   /// One thread.
   private let pool = ThreadPool(count: 1)
   /// The pool's thread, once it runs.

@@ -129,14 +129,12 @@ extension Scheduler {
       return discard("late-failure")
     }
     guard lease.phase == .granted else { return end(key, then: .pending) }
-    if lease.work == .sum {
+    if lease.work != .compute {
+      // It says something about the worker, and nothing about the bytes: others read them, or the coordinator.
       note(.shardFailed(key, name: session.hello.name, failed.problem.problem))
-      jobs[key.job]?.sums.failures += 1
-      return end(key, then: .pending)
-    }
-    if lease.work == .check {
-      note(.shardFailed(key, name: session.hello.name, failed.problem.problem))
-      return checked(key, matches: false, by: session.hello.name)
+      sessions[id]?.jobs[key.job]?.cannotRead = true
+      end(key, then: .pending)
+      return blame(id)
     }
     if failed.cause == .input, let input = failed.input,
       jobs[key.job]?.offer[input.side].files.indices.contains(input.file) == true
@@ -162,6 +160,8 @@ extension Scheduler {
     }
     var changed = self.access(access.prepared, to: state, barred: access.barredInputs.union([input]))
     changed.cursor = access.cursor
+    changed.checkCursor = access.checkCursor
+    changed.cannotRead = access.cannotRead
     sessions[id]?.jobs[job] = changed
   }
 

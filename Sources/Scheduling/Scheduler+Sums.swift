@@ -4,9 +4,6 @@ import Wire
 /// The SHA-256 of output files: the last work of a job that wants them. A lease of file n is that of shard
 /// `shardCount` + n.
 extension Scheduler {
-  /// After so many failures of workers the coordinator does it itself.
-  private static let failureLimit = 3
-
   /// All shards are done, and nobody writes any more.
   mutating func beginSums(of id: JobID) {
     let hasBegun = withJob(id) { job in
@@ -24,7 +21,7 @@ extension Scheduler {
   mutating func pickSum(for id: SessionID, of job: JobID) -> Int? {
     guard sessions[id]?.jobs[job]?.canCheck == true else { return nil }
     let file = withJob(job) { job -> Int? in
-      guard !job.isStopping, !job.sums.waiting.isEmpty, job.sums.failures < Self.failureLimit else { return nil }
+      guard !job.isStopping, !job.sums.waiting.isEmpty else { return nil }
       return job.sums.waiting.removeFirst()
     }
     return file ?? nil
@@ -45,7 +42,7 @@ extension Scheduler {
   mutating func summed(_ key: Attempt, _ sha256: String?, by id: SessionID) {
     send(.acknowledge(.init([key])), to: id)
     guard let sha256, let file = withJob(key.job, { key.shard - $0.shardCount }) else {
-      jobs[key.job]?.sums.failures += 1
+      sessions[id]?.jobs[key.job]?.cannotRead = true
       return end(key, then: .pending)
     }
     withJob(key.job) { job in _ = job.sums.done.insert(file) }
@@ -59,7 +56,7 @@ extension Scheduler {
     guard grantsAllowed else { return }
     for id in order {
       let isWaiting = withJob(id) { !$0.sums.waiting.isEmpty && !$0.isStopping }
-      guard isWaiting == true, !hasChecker(of: id) || jobs[id]!.sums.failures >= Self.failureLimit else { continue }
+      guard isWaiting == true, !hasChecker(of: id) else { continue }
       let files = withJob(id) { [configuration] job -> [Int] in
         let files = Array(job.sums.waiting.prefix(max(0, configuration.checkLimit - job.sums.here.count)))
         job.sums.waiting.removeFirst(files.count)

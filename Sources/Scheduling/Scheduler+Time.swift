@@ -39,15 +39,21 @@ extension Scheduler {
   /// An attempt that has made no progress for very long is given up, whatever its worker says.
   private mutating func revokeStalled() {
     let stalled = joined.flatMap { sessions[$0]?.leases ?? [] }.filter { key in
-      guard let lease = leases[key], lease.phase == .granted, lease.isRunning else { return false }
+      guard let lease = leases[key], lease.phase == .granted else { return false }
+      // Nobody else is given what waits to be read, as a slow shard would be.
+      guard lease.isRunning || lease.work != .compute else { return false }
       return now.milliseconds(since: lease.progressAt) >= 2 * configuration.stallMilliseconds
     }
     for key in stalled {
       guard let lease = leases[key], let name = sessions[lease.session]?.hello.name else { continue }
       note(.shardFailed(key, name: name, Problem(.stalled, "no progress for a long time")))
-      withJob(key.job) { job in
-        job.failures[key.shard, default: Failures()].names.insert(name)
-        job.failures[key.shard]?.count += 1
+      if lease.work == .compute {
+        withJob(key.job) { job in
+          job.failures[key.shard, default: Failures()].names.insert(name)
+          job.failures[key.shard]?.count += 1
+        }
+      } else {
+        sessions[lease.session]?.jobs[key.job]?.cannotRead = true
       }
       revoke(key)
     }

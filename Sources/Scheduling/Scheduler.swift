@@ -74,8 +74,10 @@ public struct Scheduler: Sendable {
 
     static let barred = UInt8.max
 
+    /// Reading the output has failed.
+    var cannotRead = false
     /// Whether the worker can read the output.
-    var canCheck: Bool { prepared.refusal == nil && prepared.output == .direct }
+    var canCheck: Bool { prepared.refusal == nil && prepared.output == .direct && !cannotRead }
   }
 
   enum ShardStatus: UInt8, Sendable {
@@ -103,8 +105,6 @@ public struct Scheduler: Sendable {
     /// Files that the coordinator reads.
     var here: Set<Int> = []
     var done: Set<Int> = []
-    /// How often workers could not.
-    var failures = 0
   }
 
   struct Job: Sendable {

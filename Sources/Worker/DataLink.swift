@@ -67,7 +67,7 @@ final class DataLink {
   private var intakes: [Intake] = []
   private var fetching: [Int: Request] = [:]
   private var deliveries: [Delivery] = []
-  private var storing: [Int: (delivery: Delivery, range: Range<Int>)] = [:]
+  private var storing: [Int: (delivery: Delivery, range: Range<Int>, sentAt: Instant)] = [:]
   private var unanswered = 0
   private var now: Instant
   /// Times that something was said again since the last answer of any kind.
@@ -181,7 +181,7 @@ final class DataLink {
         delivery.sent += 1
         delivery.movedAt = now
         unanswered += chunk.range.count
-        storing[tag] = (delivery, chunk.range)
+        storing[tag] = (delivery, chunk.range, now)
       }
     }
   }
@@ -206,6 +206,11 @@ final class DataLink {
         storing[tag] = nil
         unanswered -= store.range.count
       }
+    }
+    // Of a delivery that was forgotten nothing is said again, and an answer that was lost with a connection never comes.
+    for (tag, store) in storing where isOverdue(store.sentAt) && !deliveries.contains(where: { $0 === store.delivery }) {
+      storing[tag] = nil
+      unanswered -= store.range.count
     }
     if !lost.isEmpty || !stuck.isEmpty { vain += 1 }
     pump()

@@ -43,15 +43,42 @@ extension SchedulerTests {
     #expect(driver.scheduler.workers(at: driver.now)[0].failures == 0)
   }
 
-  @Test("a worker that cannot read the output back has it computed again")
+  @Test("a worker that cannot read the output back is not asked again; another is, or the coordinator")
   func checkFails() {
     var driver = SchedulerDriver()
     driver.join("a")
-    driver.add(files: [1], unchecked: Self.digests(0..<1))
-    driver.fail("a", driver.held("a")[0], .output)
-    #expect(driver.checked == [0: false])
-    #expect(driver.held("a") == [Attempt(shard: 0, attempt: 2)])
-    #expect(driver.messages("a").granted == [Attempt(shard: 0, attempt: 2)])
+    driver.join("b")
+    driver.add(files: [4], unchecked: Self.digests(0..<4))
+    let key = driver.held("a")[0]
+    driver.fail("a", key, .output)
+    #expect(driver.checked.isEmpty)
+    while let key = driver.held("a").first { driver.fail("a", key, .output) }
+    while let key = driver.held("b").first { driver.finish("b", key) }
+    #expect(driver.checked == [0: true, 1: true, 2: true, 3: true])
+    #expect(driver.messages("b").checks.map(\.shard).contains(key.shard))
+    #expect(driver.doneJobs == [JobID(1)])
+
+    var alone = SchedulerDriver()
+    alone.join("a")
+    alone.add(files: [1], unchecked: Self.digests(0..<1))
+    alone.fail("a", alone.held("a")[0], .output)
+    #expect(alone.verifications == [0])
+    alone.handle(.verified(JobID(1), shard: 0, matches: true))
+    #expect(alone.doneJobs == [JobID(1)])
+  }
+
+  @Test("what waits at a worker whose slots hang is read back by the coordinator")
+  func checkerHangs() {
+    var driver = SchedulerDriver()
+    driver.join("a")
+    driver.add(files: [3], unchecked: Self.digests(0..<3))
+    #expect(driver.held("a").count == 3)
+    driver.pass(milliseconds: 250_000)
+    #expect(driver.held("a").isEmpty)
+    #expect(driver.verifications.count == 2)
+    for shard in driver.verifications { driver.handle(.verified(JobID(1), shard: shard, matches: true)) }
+    driver.handle(.verified(JobID(1), shard: driver.verifications[2], matches: true))
+    #expect(driver.doneJobs == [JobID(1)])
   }
 
   @Test("a worker that streams the output reads nothing back; the coordinator does, a few at a time")
