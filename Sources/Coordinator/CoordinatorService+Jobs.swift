@@ -102,6 +102,10 @@ extension CoordinatorService {
       let message = state.map { "job \(id) is \($0), and there is nothing to go on with" } ?? "there is no job \(id)"
       return reply(.failure(Failure(.inputNotFound, Problem(.init("not-found"), message, remedy: "see expomerge status"))))
     }
+    if job.afterClosing != nil {
+      jobs[id]?.afterClosing?.append { self.assumeIsolated { $0.resume(question, then: reply) } }
+      return
+    }
     resume(record, trustsSynced: question.trustsSynced, then: reply)
   }
 
@@ -402,6 +406,12 @@ extension CoordinatorService {
     }
   }
 
+  private func closed(_ id: JobID) {
+    let waiting = jobs[id]?.afterClosing ?? []
+    jobs[id]?.afterClosing = nil
+    for work in waiting { work() }
+  }
+
   private func conclude(_ id: JobID, _ state: Status.JobState, _ result: Result<MergeJob.Outcome, Failure>) {
     guard let job = jobs[id], !job.state.isOver else { return }
     jobs[id]?.state = state
@@ -420,12 +430,13 @@ extension CoordinatorService {
     jobs[id]?.record?.state = final
     // Files and results are let go of, and the lock on the output. Closing can take long on a network filesystem.
     jobs[id]?.merge = nil
+    jobs[id]?.afterClosing = []
     jobs[id]?.meter.forget()
     let merge = job.merge
     let problem = jobs[id]?.failure?.problems.first
     // What the coordinator itself could not go on with goes on at its next start.
     let staysOpen = fatal != nil
-    jobThreads.submit { [logger, configuration] in
+    jobThreads.submit { [self] in
       do throws(Failure) {
         if let journal = configuration.journal, merge != nil || job.record != nil, state != .complete, !staysOpen {
           try journal.setState(id.number, final, problem: problem)
@@ -435,6 +446,7 @@ extension CoordinatorService {
       }
       merge?.close()
       job.completion(result)
+      loop.perform { self.assumeIsolated { $0.closed(id) } }
     }
     let over = jobs.values.filter(\.state.isOver).sorted { $0.id < $1.id }
     for old in over.dropLast(configuration.memory) { jobs[old.id] = nil }

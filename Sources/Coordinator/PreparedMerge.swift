@@ -181,13 +181,15 @@ final class PreparedMerge: Sendable {
 
   /// Removes the output folder, of a merge that was given up before anything was computed.
   func discard() {
+    let folder = folder.withLock { $0.take() }
     close()
-    if let folder = folder.withLock({ $0.take() }) { folder.discard() }
+    if let folder { folder.discard() }
   }
 
-  /// Lets go of the journal, if it is the merge's own.
+  /// Lets go of the output folder, and of the journal, if it is the merge's own.
   func close() {
     if journal.isOwn { journal.journal.close() }
+    _ = folder.withLock { $0.take() }
   }
 
   /// Writes what stands beside the weights, makes everything durable, and gives the folder its name.
