@@ -171,6 +171,7 @@ extension CoordinatorService {
   private func prepared(_ id: JobID, _ result: Result<Prepared, Failure>) {
     switch result {
     case .failure(let failure):
+      endIfJournalFailed(failure)
       conclude(id, .failed, .failure(failure))
       // A job that never began is told to who submitted it, and forgotten.
       if jobs[id]?.record == nil { jobs[id] = nil }
@@ -356,7 +357,16 @@ extension CoordinatorService {
   }
 
   private func giveUp(_ id: JobID, _ failure: Failure) {
+    endIfJournalFailed(failure)
     conclude(id, failure.category == .interrupted ? .cancelled : .failed, .failure(failure))
+  }
+
+  /// A coordinator ends where its journal cannot be written.
+  private func endIfJournalFailed(_ failure: Failure) {
+    guard let journal = configuration.journal, let problem = failure.problems.first,
+      problem.file == journal.path.string, [.journalFull, .journalFailed].contains(problem.code)
+    else { return }
+    journalFailed(failure)
   }
 
   private static let syncLimit = 2
@@ -373,7 +383,7 @@ extension CoordinatorService {
       loop.perform {
         self.assumeIsolated { service in
           switch lost {
-          case .failure(let failure): service.conclude(id, .failed, .failure(failure))
+          case .failure(let failure): service.giveUp(id, failure)
           case .success where !isRedone: service.giveUp(id, failure)
           case .success(let lost):
             var done: [Int: Digest128] = [:]
