@@ -21,13 +21,15 @@ extension Journal {
     }
   }
 
-  /// Adds a job under a number that was never used; see `nextJobNumber`.
+  /// Adds a job under a number that was not used before this life; see `nextJobNumber`. Within it they need not come in
+  /// order, as one job takes longer to prepare than another.
   public func add(_ job: JobRecord) throws(Failure) {
-    try perform { [path] db in
+    try perform { [path, firstNewJob] db in
       guard (job.alignedFiles + job.sftFiles).allSatisfy({ $0.bytes >= 0 }) else {
         throw Failure.cannotKeep("job \(job.number): a file has a negative size", path)
       }
-      guard try job.number >= Self.nextJobNumber(db, path), job.number < 1 << 50 else {
+      let isUsed = try Bool.fetchOne(db, sql: "SELECT EXISTS (SELECT 1 FROM job WHERE number = ?)", arguments: [job.number])
+      guard job.number >= firstNewJob, isUsed != true, job.number < 1 << 50 else {
         throw Failure.cannotKeep("job \(job.number): its number was used before, or cannot be", path)
       }
       try db.execute(
@@ -49,7 +51,7 @@ extension Journal {
     try perform { [path] db in try Self.nextJobNumber(db, path) }
   }
 
-  private static func nextJobNumber(_ db: Database, _ path: FilePath) throws -> Int {
+  static func nextJobNumber(_ db: Database, _ path: FilePath) throws -> Int {
     let added = try number(db, sql: "SELECT seq FROM sqlite_sequence WHERE name = 'job'", of: "sqlite_sequence", path)
     return max(added, try number(db, sql: "SELECT MAX(number) FROM job", of: "job", path)) + 1
   }
