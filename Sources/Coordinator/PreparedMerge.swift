@@ -96,7 +96,7 @@ final class PreparedMerge: Sendable {
       if let shared {
         journal = MergeJournal(journal: shared.journal, number: job.number, epoch: shared.epoch, isOwn: false)
       } else {
-        let own = try Journal.open(folder.journal)
+        let own = try Self.openJournal(of: folder)
         CrashPoint.journalMade.pass()
         let holder = "process \(getpid()) on \(hostName)"
         journal = MergeJournal(
@@ -165,6 +165,21 @@ final class PreparedMerge: Sendable {
       sft: .init(folder: sftPath.string, files: sftFingerprints),
       output: .init(folder: folder.partial.string, nonceFile: Self.nonceFile, nonce: nonce))
     self.folder = Mutex(consume folder)
+  }
+
+  private static func openJournal(of folder: borrowing OutputFolder) throws(Failure) -> Journal {
+    do throws(Failure) {
+      return try Journal.open(folder.journal)
+    } catch {
+      var failure = error
+      for index in failure.problems.indices where [.journalInvalid, .journalNewer].contains(failure.problems[index].code) {
+        failure.problems[index].remedy =
+          failure.problems[index].code == .journalNewer
+          ? "run that version, or discard what it left and begin again with --restart"
+          : "restore it from a copy, or discard what is there and begin again with --restart"
+      }
+      throw failure
+    }
   }
 
   /// The bytes of an input file, or of the description.
