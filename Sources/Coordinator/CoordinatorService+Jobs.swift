@@ -104,6 +104,10 @@ extension CoordinatorService {
       let message = state.map { "job \(id) is \($0), and there is nothing to go on with" } ?? "there is no job \(id)"
       return reply(.failure(Failure(.inputNotFound, Problem(.init("not-found"), message, remedy: "see expomerge status"))))
     }
+    if job.afterClosing != nil {
+      jobs[id]?.afterClosing?.append { self.assumeIsolated { $0.resume(question, then: reply) } }
+      return
+    }
     resume(record, trustsSynced: question.trustsSynced, then: reply)
   }
 
@@ -169,6 +173,7 @@ extension CoordinatorService {
   private func prepared(_ id: JobID, _ result: Result<Prepared, Failure>) {
     switch result {
     case .failure(let failure):
+      endIfJournalFailed(failure)
       conclude(id, .failed, .failure(failure))
       // A job that never began is told to who submitted it, and forgotten.
       if jobs[id]?.record == nil { jobs[id] = nil }
@@ -377,17 +382,24 @@ extension CoordinatorService {
     case .success(let outcome):
       jobs[id]?.warnings += outcome.warnings
       conclude(id, .complete, result)
-    case .failure(let failure) where failure.isOfJournal:
-      // It may be published already. The journal has the last that could be written, and the next start goes on from there.
-      journalFailed(failure)
-      conclude(id, .failed, result)
     case .failure(let failure) where jobs[id]?.merge?.hasLostFiles == true: forgetLostFiles(id, failure)
     case .failure(let failure): giveUp(id, failure)
     }
   }
 
   private func giveUp(_ id: JobID, _ failure: Failure) {
-    conclude(id, failure.category == .interrupted ? .cancelled : .failed, .failure(failure))
+    endIfJournalFailed(failure)
+    // It may be published already. The journal has the last that could be written, and the next start goes on from there.
+    let isCancelled = failure.category == .interrupted && fatal == nil
+    conclude(id, isCancelled ? .cancelled : .failed, .failure(failure))
+  }
+
+  /// A coordinator ends where its journal cannot be written.
+  private func endIfJournalFailed(_ failure: Failure) {
+    guard let journal = configuration.journal, let problem = failure.problems.first,
+      problem.file == journal.path.string, [.journalFull, .journalFailed].contains(problem.code)
+    else { return }
+    journalFailed(failure)
   }
 
   private static let syncLimit = 2
@@ -404,11 +416,8 @@ extension CoordinatorService {
       loop.perform {
         self.assumeIsolated { service in
           switch lost {
-          case .failure(let failure):
-            if failure.isOfJournal { service.journalFailed(failure) }
-            service.conclude(id, .failed, .failure(failure))
-          case .success where service.jobs[id]?.isCancelled == true:
-            service.conclude(id, .cancelled, .failure(Self.cancelled))
+          case .failure(let failure): service.giveUp(id, failure)
+          case .success where service.jobs[id]?.isCancelled == true: service.giveUp(id, Self.cancelled)
           case .success where !isRedone: service.giveUp(id, failure)
           case .success(let lost):
             var done: [Int: Digest128] = [:]
@@ -441,6 +450,12 @@ extension CoordinatorService {
     }
   }
 
+  private func closed(_ id: JobID) {
+    let waiting = jobs[id]?.afterClosing ?? []
+    jobs[id]?.afterClosing = nil
+    for work in waiting { work() }
+  }
+
   private func conclude(_ id: JobID, _ state: Status.JobState, _ result: Result<MergeJob.Outcome, Failure>) {
     guard let job = jobs[id], !job.state.isOver else { return }
     jobs[id]?.state = state
@@ -458,13 +473,14 @@ extension CoordinatorService {
     let final = JobRecord.State(state)
     // Files and results are let go of, and the lock on the output. Closing can take long on a network filesystem.
     jobs[id]?.merge = nil
+    jobs[id]?.afterClosing = []
     jobs[id]?.meter.forget()
     let merge = job.merge
     let problem = jobs[id]?.failure?.problems.first
     // What the coordinator itself could not go on with goes on at its next start.
     let staysOpen = fatal != nil
     if !staysOpen { jobs[id]?.record?.state = final }
-    jobThreads.submit { [logger, configuration] in
+    jobThreads.submit { [self] in
       do throws(Failure) {
         if let journal = configuration.journal, merge != nil || job.record != nil, state != .complete, !staysOpen {
           try journal.setState(id.number, final, problem: problem)
@@ -474,6 +490,7 @@ extension CoordinatorService {
       }
       merge?.close()
       job.completion(result)
+      loop.perform { self.assumeIsolated { $0.closed(id) } }
     }
     let over = jobs.values.filter(\.state.isOver).sorted { $0.id < $1.id }
     for old in over.dropLast(configuration.memory) { forgetJob(old.id) }
@@ -487,11 +504,6 @@ extension CoordinatorService {
       do throws(Failure) { try journal.removeJob(id.number) } catch { logger.error("\(error)") }
     }
   }
-}
-
-extension Failure {
-  /// Whether the journal could not be written.
-  fileprivate var isOfJournal: Bool { problems[0].code == .journalFull || problems[0].code == .journalFailed }
 }
 
 extension Problem.Code {

@@ -101,7 +101,7 @@ final class PreparedMerge: Sendable {
       if let shared {
         journal = MergeJournal(journal: shared.journal, number: job.number, epoch: shared.epoch, isOwn: false)
       } else {
-        let own = try Journal.open(folder.journal)
+        let own = try Self.openJournal(of: folder)
         CrashPoint.journalMade.pass()
         // Closed, whatever fails from here on.
         journal = MergeJournal(journal: own, number: job.number, epoch: 0, isOwn: true)
@@ -176,6 +176,21 @@ final class PreparedMerge: Sendable {
     self.folder = Mutex(consume folder)
   }
 
+  private static func openJournal(of folder: borrowing OutputFolder) throws(Failure) -> Journal {
+    do throws(Failure) {
+      return try Journal.open(folder.journal)
+    } catch {
+      var failure = error
+      for index in failure.problems.indices where [.journalInvalid, .journalNewer].contains(failure.problems[index].code) {
+        failure.problems[index].remedy =
+          failure.problems[index].code == .journalNewer
+          ? "run that version, or discard what it left and begin again with --restart"
+          : "restore it from a copy, or discard what is there and begin again with --restart"
+      }
+      throw failure
+    }
+  }
+
   /// The bytes of an input file, or of the description.
   func source(_ source: DataMessage.Source, file: Int) -> File? {
     let inputs =
@@ -190,16 +205,18 @@ final class PreparedMerge: Sendable {
 
   /// Removes the output folder, of a merge that was given up before anything was computed.
   func discard() {
+    let folder = folder.withLock { $0.take() }
     close()
-    if let folder = folder.withLock({ $0.take() }) { folder.discard() }
+    if let folder { folder.discard() }
   }
 
   /// Output files whose SHA-256 is wanted.
   var sumCount: Int { options.sha256 ? plan.files.count : 0 }
 
-  /// Lets go of the journal, if it is the merge's own.
+  /// Lets go of the output folder, and of the journal, if it is the merge's own.
   func close() {
     if journal.isOwn { journal.journal.close() }
+    _ = folder.withLock { $0.take() }
   }
 
   /// Writes what stands beside the weights, makes everything durable, and gives the folder its name.

@@ -32,6 +32,8 @@ struct ServedJob {
   var retries = 0
   /// How often files could not be made durable.
   var lostSyncs = 0
+  /// What waits until the job that is over has let go of its output; nil where nothing is held.
+  var afterClosing: [@Sendable () -> Void]?
   /// As the journal has it, once it has.
   var record: JobRecord?
 }

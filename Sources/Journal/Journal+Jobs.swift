@@ -2,7 +2,6 @@ public import Diagnostics
 import Digests
 import GRDB
 import Planning
-import Synchronization
 import SystemPackage
 import Threads
 
@@ -30,13 +29,15 @@ extension Journal {
     }
   }
 
-  /// Adds a job under a number that was never used; see `nextJobNumber`.
+  /// Adds a job under a number that was not used before this life; see `nextJobNumber`. Within it they need not come in
+  /// order, as one job takes longer to prepare than another.
   public func add(_ job: JobRecord) throws(Failure) {
-    try perform { [path] db in
+    try perform { [path, firstNewJob] db in
       guard (job.alignedFiles + job.sftFiles).allSatisfy({ $0.bytes >= 0 }) else {
         throw Failure.cannotKeep("job \(job.number): a file has a negative size", path)
       }
-      guard try self.isFree(job.number, db) else {
+      let isUsed = try Bool.fetchOne(db, sql: "SELECT EXISTS (SELECT 1 FROM job WHERE number = ?)", arguments: [job.number])
+      guard job.number >= firstNewJob, isUsed != true, job.number < 1 << 50 else {
         throw Failure.cannotKeep("job \(job.number): its number was used before, or cannot be", path)
       }
       try db.execute(
@@ -53,23 +54,12 @@ extension Journal {
     }
   }
 
-  /// Whether a job may have a number: above all that were used before this life, and not used in it. Jobs that are
-  /// prepared at the same time may be added in any order.
-  private func isFree(_ number: Int, _ db: Database) throws -> Bool {
-    let next = try Self.nextJobNumber(db, path)
-    return numbers.withLock { numbers in
-      let first = numbers.first ?? next
-      numbers.first = first
-      return number >= first && number < 1 << 50 && numbers.used.insert(number).inserted
-    }
-  }
-
   /// One more than the highest that was ever used, were it of a job that is removed.
   public func nextJobNumber() throws(Failure) -> Int {
     try perform { [path] db in try Self.nextJobNumber(db, path) }
   }
 
-  private static func nextJobNumber(_ db: Database, _ path: FilePath) throws -> Int {
+  static func nextJobNumber(_ db: Database, _ path: FilePath) throws -> Int {
     let added = try number(db, sql: "SELECT seq FROM sqlite_sequence WHERE name = 'job'", of: "sqlite_sequence", path)
     return max(added, try number(db, sql: "SELECT MAX(number) FROM job", of: "job", path)) + 1
   }

@@ -44,7 +44,8 @@ extension Journal {
         if verdict != "ok" { throw Failure.journalInvalid("is damaged: \(verdict)", path) }
       }
       try Schema.migrator.migrate(database)
-      return Journal(path: path, database: database)
+      let firstNewJob = try database.read { db in try nextJobNumber(db, path) }
+      return Journal(path: path, database: database, firstNewJob: firstNewJob)
     } catch {
       throw Failure.journal(error, path)
     }

@@ -31,16 +31,17 @@ public final class Journal: Sendable {
 
   public let path: FilePath
   private let database: DatabaseQueue
+  /// The next job's number when this life began.
+  let firstNewJob: Int
   private let line = Mutex(Line())
-  /// The first number of a job that was free when this life began to add them, and those that were added.
-  let numbers = Mutex<(first: Int?, used: Set<Int>)>((nil, []))
   /// One thread.
   private let pool = ThreadPool(count: 1)
   /// The pool's thread, once it runs.
   private let thread = Atomic<UInt>(0)
 
-  init(path: FilePath, database: DatabaseQueue) {
+  init(path: FilePath, database: DatabaseQueue, firstNewJob: Int) {
     self.path = path
+    self.firstNewJob = firstNewJob
     self.database = database
   }
 

@@ -59,6 +59,21 @@ struct Workshop {
 
   /// A pair of a megabyte, with tensors that cross shards.
   func writeUsualPair() {
+    for (path, contents) in Self.usualPair { folder.write(contents, to: path) }
+  }
+
+  /// By path; made once, as that takes long in a debug build.
+  private static let usualPair: [String: [UInt8]] = {
+    let workshop = Workshop()
+    workshop.makeUsualPair()
+    var files: [String: [UInt8]] = [:]
+    for side in ["aligned", "sft"] {
+      for (name, contents) in workshop.contents(of: side) { files["\(side)/\(name)"] = contents }
+    }
+    return files
+  }()
+
+  private func makeUsualPair() {
     var random = SplitMix64(seed: 7)
     func values(_ count: Int, near base: [Float]? = nil) -> [Float] {
       (0..<count).map { index in
