@@ -113,7 +113,7 @@ class Round:
         self.models = models
         self.disk = disk
         choice = random.Random(f"{seed}/{number}")
-        places = [cluster.work / "out"] + ([disk / "out"] if disk and models.size.bytes < 1 << 30 else [])
+        places = [cluster.work / "out"] + ([disk / "out"] if disk and models.fits_disk else [])
         self.tasks = [
             Task(
                 name := f"{number}{letter}", "merge" if choice.random() < 0.35 else "submit", choice.choice(models.recipes),

@@ -38,6 +38,11 @@ SIZES = {
 }
 
 
+def fits_disk(size: str) -> bool:
+    """Whether outputs are made on the disk that is filled: it is in memory."""
+    return SIZES[size].bytes < 1 << 30
+
+
 @dataclass(frozen=True)
 class Recipe:
     alpha: float
@@ -73,6 +78,7 @@ class Models:
     def __init__(self, binary: Path, work: Path, size: str, seed: int) -> None:
         self.binary = binary
         self.size = SIZES[size]
+        self.fits_disk = fits_disk(size)
         self.pair = work / "pair"
         self.expected = work / "expected"
         self.expected.mkdir()
