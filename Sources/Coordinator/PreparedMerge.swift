@@ -135,7 +135,8 @@ final class PreparedMerge: Sendable {
       self.unchecked = unchecked
     } catch {
       if journal?.isOwn == true { journal?.journal.close() }
-      if known == nil { folder.discard() }
+      // What an earlier run has done stays, also where its journal could not be read or written this time.
+      if !folder.isResumed { folder.discard() }
       throw error
     }
     self.journal = journal!
