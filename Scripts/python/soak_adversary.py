@@ -81,6 +81,7 @@ class Task:
     tampered: int = 0
     allowed: int = 0
     lives: int = 0
+    shards: int = 0
 
     @property
     def partial(self) -> Path:
@@ -113,7 +114,7 @@ class Round:
         self.models = models
         self.disk = disk
         choice = random.Random(f"{seed}/{number}")
-        places = [cluster.work / "out"] + ([disk / "out"] if disk and models.size.bytes < 1 << 30 else [])
+        places = [cluster.work / "out"] + ([disk / "out"] if disk and models.fits_disk else [])
         self.tasks = [
             Task(
                 name := f"{number}{letter}", "merge" if choice.random() < 0.35 else "submit", choice.choice(models.recipes),
@@ -207,7 +208,7 @@ class Round:
                 raise Violation(f"{task.what} computed {again_merge} shards more than once, and no more than {task.allowed + task.tampered} were in flight")
             bound += task.allowed + task.tampered
             measured += again_merge
-        shards = len(self.ledger.records) - records + sum(len(task.ledger.records) for task in merges)
+        shards = len(self.ledger.records) - records + sum(task.shards or len(task.ledger.records) for task in merges)
         seconds = time.monotonic() - self.start
         say(f"round {self.number}: right in {seconds:.1f} s; {measured} shards redone, at most {bound} allowed ({again['speculated']} speculated, {again['failed']} failed)")
         return Report(self.number, len(merges), len(self.tasks) - len(merges), self.done_acts, shards, measured, bound, seconds)
@@ -279,7 +280,7 @@ class Round:
             if task.lives > 1 and merged["resumedShards"] not in (before, merged["shards"]):
                 raise Violation(f"{task.what} went on from {merged['resumedShards']} shards, and its journal had {before}")
             task.ledger.redone += merged["redoneShards"]
-            task.state = "done"
+            task.state, task.shards = "done", merged["shards"]
             say(f"{task.what} is complete; {merged['resumedShards']} of {merged['shards']} shards were of earlier runs, {merged['redoneShards']} of them redone")
             return
         if status in FULL and self.may_be_full:

@@ -38,6 +38,11 @@ SIZES = {
 }
 
 
+def fits_disk(size: str) -> bool:
+    """Whether outputs are made on the disk that is filled: it is in memory."""
+    return SIZES[size].bytes < 1 << 30
+
+
 @dataclass(frozen=True)
 class Recipe:
     alpha: float
@@ -73,6 +78,7 @@ class Models:
     def __init__(self, binary: Path, work: Path, size: str, seed: int) -> None:
         self.binary = binary
         self.size = SIZES[size]
+        self.fits_disk = fits_disk(size)
         self.pair = work / "pair"
         self.expected = work / "expected"
         self.expected.mkdir()
@@ -102,17 +108,19 @@ class Models:
 
 
 def make_pair(folder: Path, size: int, choice: random.Random) -> None:
-    """Plausible weights in BF16, in several files a side: the low bytes of every other tensor differ."""
+    """Plausible weights in BF16, in several files a side, that differ in the lowest bits."""
     count = size // TENSORS // 2
     # Signs and exponents of 0.002 to 0.03.
     exponents = bytes((0x3B, 0x3C, 0xBB, 0xBC)[value & 3] for value in range(256))
+    low_bits = bytes(value & 3 for value in range(256))
     sides: dict[str, dict[str, bytes]] = {name: {} for name in NAMES}
     for number in range(TENSORS):
         high = choice.randbytes(count).translate(exponents)
+        low = int.from_bytes(choice.randbytes(count))
         for name in NAMES:
             tensor = bytearray(2 * count)
             tensor[1::2] = high
-            tensor[0::2] = choice.randbytes(count)
+            tensor[0::2] = (low ^ int.from_bytes(choice.randbytes(count).translate(low_bits))).to_bytes(count)
             sides[name][f"model.layers.{number}.weight"] = bytes(tensor)
     for name, tensors in sides.items():
         write_checkpoint(folder / name, tensors)

@@ -74,7 +74,9 @@ struct MergeCommand: ParsableCommand {
         outcome = try MergeJob(plan: plan, output: FilePath(output), options: options, context: context, company: company).run()
       } catch {
         display.finish()
-        throw error.problems[0].code == .interrupted ? interruption(plan, context.progress.snapshot) : error
+        // A journal without room ends it with the same exit code, and has its own reason.
+        let isStopped = error.problems.contains { $0.code == .interrupted }
+        throw isStopped ? interruption(plan, context.progress.snapshot) : error
       }
       display.finish()
       MergeSummary(plan: plan, outcome: outcome, seconds: ProgressDisplay.now() - start, output: output).show(console)

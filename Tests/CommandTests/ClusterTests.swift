@@ -178,6 +178,25 @@ import Testing
     #expect(try tool("resume", "1", "--coordinator", address).status == 66)
   }
 
+  @Test("a job that was cancelled and resumed goes on when its coordinator was killed after that")
+  func killedAfterResuming() throws {
+    let tool = try prepare()
+    var cluster: TestCluster? = try TestCluster(folder.path)
+    let address = cluster?.address ?? ""
+    let worker = try cluster?.worker("w", roots: ["/"], more: ["--limit-rate", "100KB"])
+    #expect(worker?.waitFor("joined") != nil)
+    #expect(try cluster?.submit("out").status == 0)
+    #expect(try tool("cancel", "1", "--coordinator", address).status == 0)
+    #expect(cluster?.coordinator.waitFor("job 1 was cancelled") != nil)
+    #expect(try tool("resume", "1", "--coordinator", address).status == 0)
+    cluster?.coordinator.kill()
+    cluster = nil
+    let again = try Daemon(["coordinator", "--listen", address, "--state", folder("state").string], in: folder.path)
+    #expect(again.waitFor("job 1 is gone on with") != nil)
+    #expect(again.waitFor("job 1 is complete") != nil)
+    #expect(contents("out") == contents("expected"))
+  }
+
   @Test("a data address that workers would not find is refused")
   func dataAddress() throws {
     let tool = Tool(folder: folder.path)

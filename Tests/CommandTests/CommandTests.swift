@@ -181,4 +181,23 @@ struct CommandTests {
     }
     Issue.record("twenty merges of 2 GB were all faster than a signal")
   }
+
+  @Test("a journal that cannot be read ends a merge, and costs nothing that was done")
+  func unreadableJournal() throws {
+    try makePair()
+    let arguments = ["merge", "--output", "out", "--shard-size", "64KiB", "--limit-rate", "100KB"] + pair
+    let (process, finish) = try tool.start(arguments)
+    while process.isRunning && !TemporaryFolder.exists(folder("out.partial/.expomerge/nonce")) { usleep(500) }
+    usleep(200_000)
+    process.terminate()
+    process.waitUntilExit()
+    #expect(finish().status == 75)
+    let journal = "out.partial/.expomerge/journal.sqlite"
+    let kept = try #require(TemporaryFolder.contents(folder(journal)))
+    folder.write("something else", to: journal)
+    #expect(try tool.run(arguments).status == 65)
+    #expect(TemporaryFolder.exists(folder("out.partial/model.safetensors")))
+    folder.write(kept, to: journal)
+    #expect(try tool.run(arguments).status == 0)
+  }
 }
