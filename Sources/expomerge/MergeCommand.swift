@@ -74,7 +74,7 @@ struct MergeCommand: ParsableCommand {
         outcome = try MergeJob(plan: plan, output: FilePath(output), options: options, context: context, company: company).run()
       } catch {
         display.finish()
-        throw error.category == .interrupted ? interruption(plan, context.progress.snapshot) : error
+        throw error.problems[0].code == .interrupted ? interruption(plan, context.progress.snapshot) : error
       }
       display.finish()
       MergeSummary(plan: plan, outcome: outcome, seconds: ProgressDisplay.now() - start, output: output).show(console)
