@@ -34,35 +34,79 @@ public final class Client {
     }
   }
 
-  /// - Parameter timeout: milliseconds, where it is not the usual one.
   /// - Throws: the coordinator's refusal, or `unavailable` when it does not answer.
-  public func ask(_ question: ClientRequest, timeout: Int? = nil) throws(Failure) -> ClientReply {
+  public func ask(_ question: ClientRequest) throws(Failure) -> ClientReply {
+    let number = try send(question)
+    guard let answer = try answer(to: [number], within: timeout) else { throw unreachable }
+    return answer.reply
+  }
+
+  /// Asks what may take minutes to answer, and asks in between whether the same coordinator is still there.
+  ///
+  /// - Parameters:
+  ///   - epoch: of the coordinator.
+  ///   - patience: milliseconds that it may be away.
+  public func ask(_ question: ClientRequest, of epoch: Int, patience: Int) throws(Failure) -> ClientReply {
+    let number = try send(question)
+    var silence = 0
+    while silence < patience {
+      if let (_, reply) = try answer(to: [number], within: 1000) { return reply }
+      let probe = try send(.status(.init(job: nil)))
+      guard let (answered, reply) = try answer(to: [number, probe], within: 1000) else {
+        silence += 2000
+        continue
+      }
+      if answered == number { return reply }
+      silence = 0
+      if case .status(let status) = reply, status.coordinator.epoch != epoch {
+        throw Failure(
+          .unavailable,
+          Problem(
+            .coordinatorUnreachable, "the coordinator at \(endpoint) has ended before it answered, and is there again",
+            remedy: "see expomerge status whether it has the job, and ask again if not"))
+      }
+    }
+    throw unreachable
+  }
+
+  private func send(_ question: ClientRequest) throws(Failure) -> Int {
     request += 1
+    do throws(ZeroMQError) { _ = try socket.send([Frame(question.encoded(request: request))]) } catch { throw Failure(error) }
+    return request
+  }
+
+  /// The next answer to one of some questions; nil where none comes in time.
+  private func answer(to requests: [Int], within timeout: Int) throws(Failure) -> (request: Int, reply: ClientReply)? {
     do throws(ZeroMQError) {
-      _ = try socket.send([Frame(question.encoded(request: request))])
-      var left = timeout ?? self.timeout
+      var left = timeout
       while left > 0 {
         // In short pieces, so that a signal ends the wait.
         let piece = min(left, 100)
         left -= piece
         guard try socket.wait(milliseconds: piece), let (parts, _) = try socket.receive(partLimit: 1) else { continue }
         guard let answer = try? parts[0].withBytes({ try ClientReply.decode($0) }) else {
-          return .error(
-            .init(
-              Failure(
-                .unavailable,
-                Problem(
-                  .coordinatorUnreachable, "the answer of \(endpoint) is not understood",
-                  remedy: "run the same version of expomerge everywhere"))))
+          return (
+            request,
+            .error(
+              .init(
+                Failure(
+                  .unavailable,
+                  Problem(
+                    .coordinatorUnreachable, "the answer of \(endpoint) is not understood",
+                    remedy: "run the same version of expomerge everywhere"))))
+          )
         }
-        // An answer to a question that was given up.
-        guard answer.request == request else { continue }
-        return answer.reply
+        // Others are answers to questions that were given up.
+        if requests.contains(answer.request) { return (answer.request, answer.reply) }
       }
     } catch {
       throw Failure(error)
     }
-    throw Failure(
+    return nil
+  }
+
+  private var unreachable: Failure {
+    Failure(
       .unavailable,
       Problem(
         .coordinatorUnreachable, "no coordinator answers at \(endpoint)",

@@ -35,8 +35,8 @@ struct ClientOptions: ParsableArguments {
 }
 
 extension Client {
-  func askOrThrow(_ question: ClientRequest, timeout: Int? = nil) throws(Failure) -> ClientReply {
-    let reply = try ask(question, timeout: timeout)
+  func askOrThrow(_ question: ClientRequest) throws(Failure) -> ClientReply {
+    let reply = try ask(question)
     if case .error(let report) = reply { throw report.failure }
     return reply
   }

@@ -16,7 +16,11 @@ struct JobWatch {
 
   /// Has a job begun, or gone on with, and waits for it if asked to.
   static func start(_ request: ClientRequest, _ client: Client, waits: Bool, _ console: Console) throws(Failure) {
-    guard case .submitted(let submitted) = try client.askOrThrow(request, timeout: 3_600_000) else {
+    // Whether anybody is there is soon told; preparing a job can take minutes on a slow filesystem.
+    let epoch = try client.status(of: nil).coordinator.epoch
+    let reply = try client.ask(request, of: epoch, patience: Int(patience * 1000))
+    if case .error(let report) = reply { throw report.failure }
+    guard case .submitted(let submitted) = reply else {
       throw Failure(.unavailable, Problem(.init("answer-unexpected"), "the coordinator answered something else"))
     }
     console.emit(Submitted(job: submitted.job))

@@ -25,7 +25,6 @@ struct ResumeCommand: ParsableCommand {
   func run() throws {
     try console.reporting { () throws(Failure) in
       let client = try client.client()
-      _ = try client.status(of: nil)
       let request = ClientRequest.resume(.init(job: job, trustsSynced: resumeTrust == .synced))
       try JobWatch.start(request, client, waits: wait, console)
     }

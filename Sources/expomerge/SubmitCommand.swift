@@ -32,8 +32,6 @@ struct SubmitCommand: ParsableCommand {
         restart: output.restart,
         command: (["expomerge", "submit"] + pair.commandLine + ["--output", output.output]).map(shellQuoted)
           .joined(separator: " "))
-      // Whether anybody is there is soon told; preparing a job can take minutes on a slow filesystem.
-      _ = try client.status(of: nil)
       try JobWatch.start(.submit(submission), client, waits: wait, console)
     }
   }

@@ -4,11 +4,21 @@ import SystemPackage
 import TestSupport
 
 /// Runs work that waits for processes on a thread of its own, so that tests side by side do not wait for each other.
-func onThread<Value: Sendable>(_ work: @escaping @Sendable () throws -> Value) async throws -> Value {
+///
+/// - Parameter isIdle: whether most of it is waiting. Of the rest only a few run at a time, as others measure time.
+func onThread<Value: Sendable>(
+  isIdle: Bool = false, _ work: @escaping @Sendable () throws -> Value
+) async throws -> Value {
   try await withCheckedThrowingContinuation { continuation in
-    Thread.detachNewThread { continuation.resume(with: Result { try work() }) }
+    Thread.detachNewThread {
+      if !isIdle { places.wait() }
+      defer { if !isIdle { places.signal() } }
+      continuation.resume(with: Result { try work() })
+    }
   }
 }
+
+private let places = DispatchSemaphore(value: 3)
 
 /// A folder with a pair, in which merges are disturbed.
 struct Site: Sendable {

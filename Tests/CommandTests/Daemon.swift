@@ -6,11 +6,12 @@ final class Daemon {
   let process = Process()
   private let log: FilePath
 
-  init(_ arguments: [String], in folder: FilePath, environment: [String: String] = [:]) throws {
+  init(
+    _ arguments: [String], in folder: FilePath, environment: [String: String] = [:], launcher: [String] = []
+  ) throws {
     log = folder.appending("\(arguments[0])-\(UUID().uuidString).log")
     _ = FileManager.default.createFile(atPath: log.string, contents: nil)
-    process.executableURL = Tool.executable
-    process.arguments = arguments
+    Tool.prepare(process, launcher, arguments)
     process.currentDirectoryURL = URL(fileURLWithPath: folder.string)
     process.environment = ProcessInfo.processInfo.environment.merging(environment) { $1 }
     process.standardError = FileHandle(forWritingAtPath: log.string)
@@ -74,25 +75,30 @@ struct TestCluster {
   /// - Parameters:
   ///   - state: the folder of the coordinator; nil for one in `folder`.
   ///   - environment: of the coordinator.
-  init(_ folder: FilePath, state: FilePath? = nil, environment: [String: String] = [:]) throws {
+  ///   - launcher: runs the coordinator.
+  init(
+    _ folder: FilePath, state: FilePath? = nil, environment: [String: String] = [:], launcher: [String] = []
+  ) throws {
     tool = Tool(folder: folder)
     coordinator = try Daemon(
       ["coordinator", "--listen", "tcp://127.0.0.1:0", "--state", (state ?? folder.appending("state")).string],
-      in: folder, environment: environment)
+      in: folder, environment: environment, launcher: launcher)
     let line = coordinator.waitFor("listens at") ?? ""
     let addresses = line.split(separator: " ").filter { $0.hasPrefix("tcp://") }.map { String($0.dropLast()) }
     (address, dataAddress) = (addresses.first ?? "", addresses.last ?? "")
   }
 
   /// Another life of a coordinator that has ended, at the same addresses.
-  init(after earlier: TestCluster, state: FilePath? = nil, environment: [String: String] = [:]) throws {
+  init(
+    after earlier: TestCluster, state: FilePath? = nil, environment: [String: String] = [:], launcher: [String] = []
+  ) throws {
     tool = earlier.tool
     (address, dataAddress) = (earlier.address, earlier.dataAddress)
     coordinator = try Daemon(
       [
         "coordinator", "--listen", address, "--listen-data", dataAddress, "--state",
         (state ?? tool.folder.appending("state")).string,
-      ], in: tool.folder, environment: environment)
+      ], in: tool.folder, environment: environment, launcher: launcher)
     _ = coordinator.waitFor("listens at")
   }
 
@@ -117,6 +123,20 @@ struct TestCluster {
 
   func status() throws -> [String: Any] {
     try tool("status", "--coordinator", address, "--json").objects.first ?? [:]
+  }
+
+  /// Waits until a job is in a state; the test's time limit ends a wait in vain.
+  ///
+  /// - Returns: the state that it ended in, if another.
+  @discardableResult
+  func wait(for state: String, job number: Int = 1) throws -> String? {
+    while coordinator.process.isRunning {
+      let current = try job(number)?["state"] as? String ?? ""
+      if current == state || ["complete", "failed", "cancelled"].contains(current) { return current }
+      // Asking costs a process.
+      usleep(200_000)
+    }
+    return nil
   }
 
   /// What `status --json` says of a job.

@@ -25,6 +25,8 @@ struct Tool {
   }()
 
   let folder: FilePath
+  /// A command that runs it, as in `nsenter ...`.
+  var launcher: [String] = []
 
   func callAsFunction(_ arguments: String...) throws -> Result {
     try run(arguments)
@@ -36,11 +38,16 @@ struct Tool {
     return finish()
   }
 
+  static func prepare(_ process: Process, _ launcher: [String], _ arguments: [String]) {
+    let command = launcher + [executable.path] + arguments
+    process.executableURL = URL(fileURLWithPath: command[0])
+    process.arguments = Array(command.dropFirst())
+  }
+
   /// Starts the process; the closure collects its result after it has ended.
   func start(_ arguments: [String], environment: [String: String] = [:]) throws -> (Process, () -> Result) {
     let process = Process()
-    process.executableURL = Self.executable
-    process.arguments = arguments
+    Self.prepare(process, launcher, arguments)
     process.environment = ProcessInfo.processInfo.environment.merging(environment) { $1 }
     process.currentDirectoryURL = URL(fileURLWithPath: folder.string)
     // Files, not pipes: nobody has to read them while it runs.
