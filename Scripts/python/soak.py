@@ -1,7 +1,7 @@
 """Merges over and over while an adversary disturbs them; says what it does, and fails when a result is not what it must be.
 
 Without --minutes, --rounds, --kill-rounds and --jobs-in-a-row: five minutes of rounds. The same seed gives the same acts; when
-they happen depends on the machine. 2gb wants 9 GB where TMPDIR says, and 4 GB more with rounds; /dev/shm is a good place.
+they happen depends on the machine. 2gb wants 9 GB where TMPDIR says, and up to 16 GB with rounds; /dev/shm is a good place.
 """
 
 from __future__ import annotations
@@ -268,7 +268,7 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--jobs-in-a-row", type=int, default=0, metavar="N", help="so many small jobs, to see memory and descriptors")
     parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(1 << 32), metavar="S", help="of all choices; random")
     parser.add_argument("--size", choices=SIZES, default="small", help="of the models (small)")
-    parser.add_argument("--binary", type=Path, required=True, metavar="PATH", help="of expomerge; built where it is missing")
+    parser.add_argument("--binary", type=Path, metavar="PATH", help="of expomerge; built where it is missing")
     parser.add_argument("--keep", action="store_true", help="keep the folder with the logs")
     parser.add_argument("--isolated", action="store_true", help=argparse.SUPPRESS)
     parser.add_argument("--check", action="store_true", help=argparse.SUPPRESS)

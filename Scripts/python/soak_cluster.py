@@ -219,19 +219,19 @@ class Cluster:
         self.wait_for_workers()
 
     def wait_for_workers(self, patience: float = PATIENCE) -> None:
-        """All of them, and nobody else."""
+        """All of them."""
         until = time.monotonic() + patience
         while True:
             for process in self.processes:
                 if not process.is_running:
                     raise Violation(f"{process.name} has ended by itself, with {process.status}")
             status = self.status()
-            # A worker that was killed is listed until its lease has run out.
-            listed = sorted((worker["name"], worker["process"], worker["state"] == "draining") for worker in status["workers"]) if status else []
-            if listed == sorted((name, worker.pid, False) for name, worker in self.workers.items()):
+            # One that was killed is listed too, until its lease has run out.
+            listed = {(each["name"], each["process"]) for each in status["workers"] if each["state"] != "draining"} if status else set()
+            if listed >= {(name, worker.pid) for name, worker in self.workers.items()}:
                 return
             if time.monotonic() > until:
-                raise Violation(f"after {patience:.0f} s the workers are {[name for name, *_ in listed]} and not all of {list(self.workers)}")
+                raise Violation(f"after {patience:.0f} s the workers are {sorted(listed)} and not all of {list(self.workers)}")
             time.sleep(0.05)
 
     def ask(self, command: str, *arguments: Argument, patience: float = 20) -> tuple[int, dict[str, Any]]:
