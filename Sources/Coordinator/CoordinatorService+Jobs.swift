@@ -218,8 +218,14 @@ extension CoordinatorService {
         .init(
           offer: merge.offer, priority: jobs[id]?.priority ?? 0, stretches: merge.stretches, done: done,
           unchecked: unchecked, isResumed: merge.mayHaveWriters, sums: merge.sumCount,
-          // No shard is tried a million times.
-          attemptsBefore: (jobs[id]?.lostSyncs ?? 0) << 20)))
+          attemptsBefore: attemptsBefore(of: id))))
+  }
+
+  /// A job that runs again in one life of the coordinator goes on counting attempts elsewhere: none is granted twice.
+  /// No shard is tried a million times.
+  private func attemptsBefore(of id: JobID) -> Int {
+    defer { timesRun[id, default: 0] += 1 }
+    return min(timesRun[id, default: 0], 4000) << 20
   }
 
   private static var cancelled: Failure { Failure(.interrupted, Problem(.interrupted, "stopped")) }

@@ -66,6 +66,8 @@ public actor CoordinatorService {
   lazy var dataServer = makeDataServer()
   var jobs: [JobID: ServedJob] = [:]
   var workers: [SessionID: WorkerRecord] = [:]
+  /// How often each job was handed to the scheduler.
+  var timesRun: [JobID: Int] = [:]
   var isEnding = false
   private var endingSince: Instant?
   private var onEnd: (@Sendable (Failure?) -> Void)?
