@@ -6,7 +6,7 @@ import Glibc
 public final class ThreadTeam: Sendable {
   private let group = DispatchGroup()
   /// Threads that run, or have run.
-  let started: Int
+  public let started: Int
 
   /// Starts up to `count` threads, as many as there can be, that each run `body` once. `body` must share out the work
   /// itself, as fewer threads may start.

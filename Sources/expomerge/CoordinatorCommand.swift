@@ -35,8 +35,10 @@ struct CoordinatorCommand: ParsableCommand {
     try Console.forDaemons.reporting { () throws(Failure) in
       let control = try Endpoint(listen)
       let data = try control.dataEndpoint(listenData)
-      let state = try StateFolder.open(FilePath(state))
       let logger = log.logger("coordinator")
+      let drain = Drain()
+      Signals.take(logger: logger) { drain.request($0) }
+      let state = try StateFolder.open(FilePath(state))
       DescriptorLimit.warnings(needed: 1024).forEach { logger.warning("\($0)") }
       if !state.locksWork {
         logger.warning(
@@ -64,12 +66,11 @@ struct CoordinatorCommand: ParsableCommand {
       if !control.isLocal {
         logger.warning("no keys: whoever reaches \(control) can submit merges and read their inputs; keep it in a trusted network")
       }
-      let signals = DaemonSignals(logger: logger) { reason in
+      drain.serve { reason in
         logger.info("ending (\(reason)): running shards may end first")
         service.end(ended)
       }
       let failure = end.wait { $0 }
-      withExtendedLifetime(signals) {}
       loop.stop()
       service.finishThreads()
       state.journal.close()

@@ -42,8 +42,7 @@ struct JobWatch {
   func untilOver() throws(Failure) {
     let display = ProgressDisplay(console: console)
     let cancellation = Cancellation()
-    let signals = Signals(cancelling: cancellation)
-    defer { withExtendedLifetime(signals) {} }
+    Signals.take(cancelling: cancellation)
     let start = ProgressDisplay.now()
     var lastSeen = start
     while true {

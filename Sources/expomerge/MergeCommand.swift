@@ -48,8 +48,7 @@ struct MergeCommand: ParsableCommand {
       let plan = try pair.plan()
       let display = ProgressDisplay(console: console)
       let cancellation = Cancellation()
-      let signals = Signals(cancelling: cancellation)
-      defer { withExtendedLifetime(signals) {} }
+      Signals.take(cancelling: cancellation)
       let context = running.context(display, cancellation: cancellation)
 
       console.warn(plan.aligned.warnings + plan.sft.warnings + plan.skippedWarnings)

@@ -43,8 +43,7 @@ struct VerifyCommand: ParsableCommand {
     try console.reporting { () throws(Failure) in
       let display = ProgressDisplay(console: console)
       let cancellation = Cancellation()
-      let signals = Signals(cancelling: cancellation)
-      defer { withExtendedLifetime(signals) {} }
+      Signals.take(cancelling: cancellation)
       let verification = try Verification(
         FilePath(folder), context: running.context(display, cancellation: cancellation))
       try check(display, "digests") { () throws(Failure) in try verification.checkDigests() }

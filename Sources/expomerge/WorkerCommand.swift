@@ -86,6 +86,8 @@ struct WorkerCommand: ParsableCommand {
         rateLimit: limitRate?.bytes, version: expomergeVersion)
       configuration.idleSeconds = exitWhenIdle
       DescriptorLimit.warnings(needed: 256).forEach { logger.warning("\($0)") }
+      let drain = Drain()
+      Signals.take(logger: logger) { drain.request($0) }
       let loop = EventLoop(name: "worker")
       let done = DispatchSemaphore(value: 0)
       let rejection = Rejection()
@@ -94,9 +96,8 @@ struct WorkerCommand: ParsableCommand {
         done.signal()
       }
       service.start()
-      let signals = DaemonSignals(logger: logger) { service.drain(reason: $0) }
+      drain.serve { service.drain(reason: $0) }
       done.wait()
-      withExtendedLifetime(signals) {}
       loop.stop()
       if let reason = rejection.reason.withLock({ $0 }) {
         throw Failure(.unavailable, Problem(.init("worker-rejected"), "the coordinator rejects this worker: \(reason)"))
