@@ -106,7 +106,8 @@ let package = Package(
     .testTarget(name: "PlanningTests", dependencies: ["Planning", systemPackage]),
     .testTarget(
       name: "MergeTests", dependencies: ["Coordinator", "SampleModels", "TestSupport", systemPackage]),
-    .testTarget(name: "CommandTests", dependencies: ["expomerge", "FileIO", "TestSupport", systemPackage]),
+    .target(name: "CTestSupport", path: "Tests/CTestSupport"),
+    .testTarget(name: "CommandTests", dependencies: ["expomerge", "FileIO", "TestSupport", "CTestSupport", systemPackage]),
   ],
   swiftLanguageModes: [.v6]
 )

@@ -63,13 +63,11 @@ import Testing
     var workers = [try cluster.worker("early", roots: ["/"])]
     for number in 1...4 { #expect(try cluster.submit("out\(number)", "--priority", "\(number % 2)").status == 0) }
     workers += try [cluster.worker("late", roots: []), cluster.worker("later", slots: 2, roots: ["/"])]
-    while true {
-      let jobs = try cluster.status()["jobs"] as? [[String: Any]] ?? []
-      let states = jobs.map { $0["state"] as? String ?? "" }
-      #expect(states.count == 4)
-      if states.allSatisfy({ $0 == "complete" }) || states.contains("failed") || states.isEmpty { break }
+    for number in 1...4 {
+      #expect(try cluster.wait(for: "complete", job: number) == "complete")
+      #expect(contents("out\(number)") == contents("expected"))
     }
-    for number in 1...4 { #expect(contents("out\(number)") == contents("expected")) }
+    withExtendedLifetime(workers) {}
   }
 
   @Test("a worker that is killed in the middle costs what it had in flight")
@@ -79,15 +77,14 @@ import Testing
     // So slow that it is in the middle of a shard for seconds.
     let victim = try cluster.worker("victim", roots: ["/"], more: ["--limit-rate", "100KB"])
     #expect(victim.waitFor("joined") != nil)
-    let (waiting, finish) = try cluster.tool.start([
+    let waiting = try cluster.tool.start([
       "submit", "--coordinator", cluster.address, "--sft", "pair/sft", "--aligned", "pair/aligned", "--alpha", "0.3",
       "--shard-size", "64KiB", "--output", "out", "--wait",
     ])
-    while try (cluster.workers()["victim"]?["running"] as? Int ?? 0) == 0 {}
+    try cluster.wait(forWorker: "victim", toHave: "running")
     victim.kill()
     let heir = try cluster.worker("heir", roots: ["/"])
-    waiting.waitUntilExit()
-    #expect(finish().status == 0)
+    #expect(waiting.result().status == 0)
     #expect(contents("out") == contents("expected"))
     #expect(cluster.coordinator.text.contains("worker victim was lost"))
     #expect(heir.terminate() == 0)
@@ -122,16 +119,9 @@ import Testing
     let workers = try (1...3).map { try cluster.worker("w\($0)", roots: ["/"]) }
     #expect(try cluster.submit("out", "--wait").status == 0)
     #expect(contents("out") == contents("expected"))
-    while true {
-      let jobs = try cluster.status()["jobs"] as? [[String: Any]] ?? []
-      guard let bad = jobs.first(where: { $0["job"] as? Int == 1 }) else { break }
-      if bad["state"] as? String == "failed" {
-        let problems = bad["problems"] as? [[String: Any]] ?? []
-        #expect(problems.contains { ($0["file"] as? String ?? "").contains("bad/") })
-        break
-      }
-      usleep(50_000)
-    }
+    #expect(try cluster.wait(for: "failed") == "failed")
+    let problems = try cluster.job(1)?["problems"] as? [[String: Any]] ?? []
+    #expect(problems.contains { ($0["file"] as? String ?? "").contains("bad/") })
     #expect(!TemporaryFolder.exists(folder("never")))
     withExtendedLifetime(workers) {}
   }
@@ -164,7 +154,7 @@ import Testing
     let worker = try cluster?.worker("w", roots: ["/"], more: ["--limit-rate", "100KB"])
     #expect(worker?.waitFor("joined") != nil)
     #expect(try cluster?.submit("out").status == 0)
-    while try (cluster?.workers()["w"]?["shards"] as? Int ?? 0) == 0 {}
+    try cluster?.wait(forWorker: "w")
     cluster?.coordinator.kill()
     cluster = nil
     let again = try Daemon(["coordinator", "--listen", address, "--state", folder("state").string], in: folder.path)
@@ -197,6 +187,24 @@ import Testing
     #expect(contents("out") == contents("expected"))
   }
 
+  @Test("SIGTERM is not lost however early it comes; the second one ends at once")
+  func terminated() throws {
+    _ = try prepare()
+    for _ in 0..<5 { #expect(try TestCluster(folder.path).coordinator.terminate() == 0) }
+    let cluster = try TestCluster(folder.path)
+    let worker = try cluster.worker("w", roots: ["/"], more: ["--limit-rate", "1KB"])
+    #expect(try cluster.submit("out").status == 0)
+    try cluster.wait(forWorker: "w", toHave: "running")
+    for daemon in [worker, cluster.coordinator] {
+      daemon.signal(SIGHUP)
+      #expect(daemon.waitFor("SIGHUP") != nil)
+      daemon.signal(SIGTERM)
+      #expect(daemon.waitFor("SIGTERM") != nil)
+      daemon.signal(SIGTERM)
+      #expect(daemon.waitForEnd() == SIGTERM)
+    }
+  }
+
   @Test("a data address that workers would not find is refused")
   func dataAddress() throws {
     let tool = Tool(folder: folder.path)
@@ -215,16 +223,12 @@ import Testing
     #expect(worker.waitFor("joined") != nil)
     #expect(try cluster.submit("out").status == 0)
     #expect(try tool("cancel", "1", "--coordinator", cluster.address).status == 0)
-    while true {
-      let jobs = try cluster.status()["jobs"] as? [[String: Any]] ?? []
-      if jobs.first?["state"] as? String == "cancelled" { break }
-    }
+    #expect(try cluster.wait(for: "cancelled") == "cancelled")
     #expect(TemporaryFolder.exists(folder("out.partial")))
     #expect(try tool("cancel", "1", "--coordinator", cluster.address).status == 66)
     #expect(try tool("drain", "nobody", "--coordinator", cluster.address).status == 66)
     #expect(try tool("drain", "w", "--coordinator", cluster.address).status == 0)
-    worker.process.waitUntilExit()
-    #expect(worker.process.terminationStatus == 0)
+    #expect(worker.process.wait() == .exited(0))
   }
 
   @Test("merge --listen lets workers join one job")
@@ -239,8 +243,7 @@ import Testing
     let address = line.split(separator: " ").first { $0.hasPrefix("tcp://") }.map { String($0.dropLast()) } ?? ""
     let helper = try Daemon(["worker", "--coordinator", address, "--name", "helper"], in: folder.path)
     #expect(merge.waitFor("worker helper is ready") != nil)
-    merge.process.waitUntilExit()
-    #expect(merge.process.terminationStatus == 0, "\(merge.text)")
+    #expect(merge.process.wait() == .exited(0), "\(merge.text)")
     #expect(contents("out") == contents("expected"))
     #expect(helper.terminate() == 0)
     withExtendedLifetime(tool) {}
@@ -251,7 +254,7 @@ import Testing
     let cluster = try TestCluster(folder.path)
     let second = try cluster.tool("coordinator", "--listen", "tcp://127.0.0.1:0", "--state", "state")
     #expect(second.status == 73)
-    #expect(second.errors.contains("process \(cluster.coordinator.process.processIdentifier)"))
+    #expect(second.errors.contains("process \(cluster.coordinator.process.id)"))
   }
 
   @Test("nobody there: exit 69, with what to do")

@@ -128,14 +128,8 @@ struct CommandTests {
   @Test("says when its results cannot be written")
   func fullOutput() throws {
     try makePair()
-    let process = Process()
-    process.executableURL = Tool.executable
-    process.arguments = ["inspect", folder("pair/sft").string]
-    process.standardOutput = FileHandle(forWritingAtPath: "/dev/full")
-    process.standardError = FileHandle.nullDevice
-    try process.run()
-    process.waitUntilExit()
-    #expect(process.terminationStatus == 74)
+    let process = try ChildProcess([Tool.executable.path, "inspect", folder("pair/sft").string], output: "/dev/full")
+    #expect(process.wait() == .exited(74))
   }
 
   @Test("says what is broken where, and what to do")
@@ -153,11 +147,12 @@ struct CommandTests {
     #expect(try tool("sample", "--shape", "llama-1b", "--sparse", "--output", "pair").status == 0)
     // The merge may win the race against the signal: then try again.
     for _ in 0..<20 {
-      let (process, finish) = try tool.start(["merge", "--sync", "none", "--threads", "1", "--output", "out"] + pair)
-      while process.isRunning && !TemporaryFolder.exists(folder("out.partial/model.safetensors")) { usleep(500) }
-      kill(process.processIdentifier, signal)
-      process.waitUntilExit()
-      let result = finish()
+      let run = try tool.start(["merge", "--sync", "none", "--threads", "1", "--output", "out"] + pair)
+      poll(for: "the output", every: 500, while: { run.process.isRunning }) {
+        TemporaryFolder.exists(folder("out.partial/model.safetensors")) ? () : nil
+      }
+      run.process.signal(signal)
+      let result = run.result()
       if result.status == 0 {
         try FileManager.default.removeItem(atPath: folder("out").string)
         continue
@@ -167,8 +162,7 @@ struct CommandTests {
         #expect(result.status == 75 && !TemporaryFolder.exists(folder("out.partial")))
         continue
       }
-      #expect(process.terminationReason == .exit)
-      #expect(result.status == 75)
+      #expect(result.signal == nil && result.status == 75)
       #expect(result.errors.contains("error: stopped: out.partial is left with"))
       #expect(!TemporaryFolder.exists(folder("out")))
       #expect(TemporaryFolder.exists(folder("out.partial")))
@@ -186,12 +180,13 @@ struct CommandTests {
   func unreadableJournal() throws {
     try makePair()
     let arguments = ["merge", "--output", "out", "--shard-size", "64KiB", "--limit-rate", "100KB"] + pair
-    let (process, finish) = try tool.start(arguments)
-    while process.isRunning && !TemporaryFolder.exists(folder("out.partial/.expomerge/nonce")) { usleep(500) }
+    let run = try tool.start(arguments)
+    poll(for: "the output", every: 500, while: { run.process.isRunning }) {
+      TemporaryFolder.exists(folder("out.partial/.expomerge/nonce")) ? () : nil
+    }
     usleep(200_000)
-    process.terminate()
-    process.waitUntilExit()
-    #expect(finish().status == 75)
+    run.process.signal(SIGTERM)
+    #expect(run.result().status == 75)
     let journal = "out.partial/.expomerge/journal.sqlite"
     let kept = try #require(TemporaryFolder.contents(folder(journal)))
     folder.write("something else", to: journal)

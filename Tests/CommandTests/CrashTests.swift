@@ -86,9 +86,8 @@ import Testing
       int renameat2(int a, const char *b, int c, const char *d, unsigned e) { errno = EINVAL; return -1; }
       """, to: "pair/no.c")
     let library = site.folder("pair/no.so").string
-    let compiler = try Process.run(URL(fileURLWithPath: "/usr/bin/cc"), arguments: ["-shared", "-fPIC", "-o", library, source.string])
-    try await onThread { compiler.waitUntilExit() }
-    #expect(compiler.terminationStatus == 0)
+    let compiler = try ChildProcess(["/usr/bin/cc", "-shared", "-fPIC", "-o", library, source.string])
+    #expect(try await onThread { compiler.wait() } == .exited(0))
     try await disturb(.overwrite, point, environment: ["LD_PRELOAD": library])
   }
 
@@ -138,15 +137,14 @@ import Testing
       let cluster = try TestCluster(site.folder.path, environment: ["EXPOMERGE_CRASH_AT": point.rawValue])
       let worker = try cluster.worker("w", slots: 2, roots: ["/"])
       _ = worker.waitFor("joined")
-      let (submit, finish) = try cluster.tool.start(cluster.submission("out"))
+      let submit = try cluster.tool.start(cluster.submission("out"))
       let signal = cluster.coordinator.waitForEnd()
       let between = site.contents("out")
       let verified = between == nil ? nil : try site.tool("verify", "out").status
       let again = try TestCluster(after: cluster)
       let status = try again.wait(for: "complete")
       let log = again.coordinator.text
-      submit.waitUntilExit()
-      return (site.contents("expected"), signal, between, verified, log, worker.terminate(), status, finish())
+      return (site.contents("expected"), signal, between, verified, log, worker.terminate(), status, submit.result())
     }
     #expect(signal == SIGKILL)
     #expect(between == nil || verified == 0)

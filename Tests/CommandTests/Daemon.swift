@@ -1,66 +1,47 @@
 import Foundation
 import SystemPackage
+import Testing
 
 /// A coordinator or worker as a process of its own, with its log.
-final class Daemon {
-  let process = Process()
+final class Daemon: Sendable {
+  let process: ChildProcess
   private let log: FilePath
 
   init(
     _ arguments: [String], in folder: FilePath, environment: [String: String] = [:], launcher: [String] = []
   ) throws {
     log = folder.appending("\(arguments[0])-\(UUID().uuidString).log")
-    _ = FileManager.default.createFile(atPath: log.string, contents: nil)
-    Tool.prepare(process, launcher, arguments)
-    process.currentDirectoryURL = URL(fileURLWithPath: folder.string)
-    process.environment = ProcessInfo.processInfo.environment.merging(environment) { $1 }
-    process.standardError = FileHandle(forWritingAtPath: log.string)
-    process.standardOutput = FileHandle.nullDevice
-    process.standardInput = FileHandle.nullDevice
-    try process.run()
-  }
-
-  deinit {
-    kill()
+    process = try ChildProcess(
+      launcher + [Tool.executable.path] + arguments, in: folder, environment: environment, errors: log)
   }
 
   var text: String { (try? String(contentsOfFile: log.string, encoding: .utf8)) ?? "" }
 
-  /// Waits until the log has a line with `words`; the test's time limit ends a wait in vain.
-  func waitFor(_ words: String) -> String? {
-    while true {
-      if let line = text.split(separator: "\n").first(where: { $0.contains(words) }) { return String(line) }
-      if !process.isRunning { return nil }
-      usleep(10_000)
+  /// Waits until the log has a line with `words`.
+  func waitFor(_ words: String, sourceLocation: SourceLocation = #_sourceLocation) -> String? {
+    poll(for: "'\(words)' in the log of process \(process.id):\n\(text)", while: { process.isRunning }, sourceLocation: sourceLocation) {
+      text.split(separator: "\n").first { $0.contains(words) }.map(String.init)
     }
   }
 
   /// Waits until the process has ended by itself.
   ///
   /// - Returns: the signal that ended it.
-  func waitForEnd() -> Int32? {
-    process.waitUntilExit()
-    return process.terminationReason == .uncaughtSignal ? process.terminationStatus : nil
-  }
+  func waitForEnd() -> Int32? { process.wait().signal }
 
   /// SIGKILL.
-  func kill() {
-    guard process.isRunning else { return }
-    Foundation.kill(process.processIdentifier, SIGKILL)
-    process.waitUntilExit()
-  }
+  func kill() { process.kill() }
 
   /// SIGTERM.
   ///
   /// - Returns: the exit status.
   func terminate() -> Int32 {
-    process.terminate()
-    process.waitUntilExit()
-    return process.terminationStatus
+    process.signal(SIGTERM)
+    return process.wait().status
   }
 
   func signal(_ number: Int32) {
-    Foundation.kill(process.processIdentifier, number)
+    process.signal(number)
   }
 }
 
@@ -125,18 +106,27 @@ struct TestCluster {
     try tool("status", "--coordinator", address, "--json").objects.first ?? [:]
   }
 
-  /// Waits until a job is in a state; the test's time limit ends a wait in vain.
+  /// Waits until a job is in a state.
   ///
   /// - Returns: the state that it ended in, if another.
   @discardableResult
-  func wait(for state: String, job number: Int = 1) throws -> String? {
-    while coordinator.process.isRunning {
+  func wait(for state: String, job number: Int = 1, sourceLocation: SourceLocation = #_sourceLocation) throws -> String? {
+    // Asking costs a process.
+    try poll(
+      for: "job \(number) to be \(state); the coordinator's log:\n\(coordinator.text)", every: 200_000,
+      while: { coordinator.process.isRunning }, sourceLocation: sourceLocation
+    ) {
       let current = try job(number)?["state"] as? String ?? ""
-      if current == state || ["complete", "failed", "cancelled"].contains(current) { return current }
-      // Asking costs a process.
-      usleep(200_000)
+      return current == state || ["complete", "failed", "cancelled"].contains(current) ? current : nil
     }
-    return nil
+  }
+
+  /// Waits until a worker has something to show in `status`: shards that it has done, or that are "running".
+  func wait(forWorker name: String, toHave key: String = "shards", sourceLocation: SourceLocation = #_sourceLocation) throws {
+    _ = try poll(
+      for: "\(key) of worker \(name); the coordinator's log:\n\(coordinator.text)", while: { coordinator.process.isRunning },
+      sourceLocation: sourceLocation
+    ) { try (workers()[name]?[key] as? Int ?? 0) > 0 ? () : nil }
   }
 
   /// What `status --json` says of a job.

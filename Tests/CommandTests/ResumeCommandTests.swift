@@ -126,10 +126,7 @@ import Testing
         truncate(path, 5000)
       case .empty: truncate(path, 0)
       case .newer:
-        let add = try Process.run(
-          URL(fileURLWithPath: "/usr/bin/sqlite3"),
-          arguments: [path, "INSERT INTO grdb_migrations VALUES ('99: of the future')"])
-        add.waitUntilExit()
+        try ChildProcess(["/usr/bin/sqlite3", path, "INSERT INTO grdb_migrations VALUES ('99: of the future')"]).wait()
       }
       return (try site.tool.run(Site.merge("out")), try site.tool.run(Site.merge("out", ["--restart"])))
     }
@@ -167,7 +164,7 @@ import Testing
       let worker = try cluster.worker("w", roots: ["/"], more: ["--limit-rate", "50KB"])
       defer { withExtendedLifetime(worker) {} }
       _ = try cluster.submit("out")
-      while try (cluster.workers()["w"]?["shards"] as? Int ?? 0) == 0 {}
+      try cluster.wait(forWorker: "w")
       _ = try cluster.tool("cancel", "1", "--coordinator", cluster.address)
       try cluster.wait(for: "cancelled")
       let resumed = try cluster.tool("resume", "1", "--coordinator", cluster.address)
@@ -222,7 +219,7 @@ import Testing
       let worker = try first.worker("w", roots: ["/"], more: ["--limit-rate", "50KB"])
       defer { withExtendedLifetime(worker) {} }
       _ = try first.submit("out")
-      while try (first.workers()["w"]?["shards"] as? Int ?? 0) == 0 {}
+      try first.wait(forWorker: "w")
       first.coordinator.kill()
       let input = site.folder("pair/aligned/model.safetensors")
       Site.flip(input, at: 200_000)
@@ -299,10 +296,9 @@ import Testing
       let cluster = try TestCluster(site.folder.path, launcher: namespace.launcher)
       let worker = try cluster.worker("w", roots: ["/"], more: ["--limit-rate", "50KB"])
       _ = try cluster.submit("out")
-      while try (cluster.workers()["w"]?["shards"] as? Int ?? 0) == 0 {}
+      try cluster.wait(forWorker: "w")
       namespace.fill()
-      cluster.coordinator.process.waitUntilExit()
-      let (status, log) = (cluster.coordinator.process.terminationStatus, cluster.coordinator.text)
+      let (status, log) = (cluster.coordinator.process.wait().status, cluster.coordinator.text)
       let granted = site.contents("out")
       namespace.makeRoom()
       let again = try TestCluster(after: cluster, launcher: namespace.launcher)
@@ -361,65 +357,5 @@ import Testing
     #expect(first == 0)
     #expect(second.status == 77 && second.errors.contains("state/"), "\(second.errors)")
     #expect(merge.status == 73 && merge.errors.contains("state/out.partial"), "\(merge.errors)")
-  }
-}
-
-/// A mount namespace with a small filesystem in memory, for processes that are started in it.
-final class Namespace: Sendable {
-  private let keeper: Int32
-  private let mountPoint: FilePath
-  private let process: Process
-
-  static let isPermitted: Bool = {
-    guard geteuid() == 0, access("/usr/bin/nsenter", X_OK) == 0 else { return false }
-    let process = try? Process.run(
-      URL(fileURLWithPath: "/usr/bin/unshare"), arguments: ["-m", "mount", "-t", "tmpfs", "none", "/mnt"])
-    process?.waitUntilExit()
-    return process?.terminationStatus == 0
-  }()
-
-  init(at mountPoint: FilePath, size: String) throws {
-    self.mountPoint = mountPoint
-    mkdir(mountPoint.string, 0o777)
-    process = Process()
-    process.executableURL = URL(fileURLWithPath: "/usr/bin/unshare")
-    let script = #"mount -t tmpfs -o size=$1 none "$2" && touch "$2/mounted" && exec sleep 600"#
-    process.arguments = ["-m", "sh", "-c", script, "sh", size, mountPoint.string]
-    try process.run()
-    keeper = process.processIdentifier
-    while process.isRunning && !TemporaryFolder.exists(inside.appending("mounted")) { usleep(1000) }
-    unlink(inside.appending("mounted").string)
-  }
-
-  deinit {
-    kill(keeper, SIGKILL)
-    process.waitUntilExit()
-  }
-
-  /// The mount point, seen from outside.
-  private var inside: FilePath { FilePath("/proc/\(keeper)/root" + mountPoint.string) }
-
-  var launcher: [String] {
-    ["/usr/bin/nsenter", "-t", "\(keeper)", "-m", "--wdns=\(mountPoint.removingLastComponent().string)"]
-  }
-
-  /// Takes all of its space.
-  func fill() {
-    guard let file = fopen(inside.appending("filler").string, "w") else { return }
-    setvbuf(file, nil, _IONBF, 0)
-    let block = [UInt8](repeating: 1, count: 4096)
-    while fwrite(block, 1, block.count, file) == block.count {}
-    fclose(file)
-  }
-
-  func makeRoom() {
-    unlink(inside.appending("filler").string)
-  }
-
-  func remount(_ options: String) {
-    let process = try? Process.run(
-      URL(fileURLWithPath: "/usr/bin/nsenter"),
-      arguments: ["-t", "\(keeper)", "-m", "mount", "-o", "remount,\(options)", mountPoint.string])
-    process?.waitUntilExit()
   }
 }

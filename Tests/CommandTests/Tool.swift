@@ -1,5 +1,6 @@
 import Foundation
 import SystemPackage
+import Testing
 
 /// Runs the built executable as a process of its own.
 struct Tool {
@@ -33,41 +34,32 @@ struct Tool {
   }
 
   func run(_ arguments: [String], environment: [String: String] = [:]) throws -> Result {
-    let (process, finish) = try start(arguments, environment: environment)
-    process.waitUntilExit()
-    return finish()
+    try start(arguments, environment: environment).result()
   }
 
-  static func prepare(_ process: Process, _ launcher: [String], _ arguments: [String]) {
-    let command = launcher + [executable.path] + arguments
-    process.executableURL = URL(fileURLWithPath: command[0])
-    process.arguments = Array(command.dropFirst())
-  }
-
-  /// Starts the process; the closure collects its result after it has ended.
-  func start(_ arguments: [String], environment: [String: String] = [:]) throws -> (Process, () -> Result) {
-    let process = Process()
-    Self.prepare(process, launcher, arguments)
-    process.environment = ProcessInfo.processInfo.environment.merging(environment) { $1 }
-    process.currentDirectoryURL = URL(fileURLWithPath: folder.string)
+  /// Starts it and does not wait.
+  func start(_ arguments: [String], environment: [String: String] = [:]) throws -> Run {
     // Files, not pipes: nobody has to read them while it runs.
-    let names = [UUID().uuidString, UUID().uuidString].map { folder.appending($0).string }
-    for name in names { _ = FileManager.default.createFile(atPath: name, contents: nil) }
-    process.standardOutput = FileHandle(forWritingAtPath: names[0])
-    process.standardError = FileHandle(forWritingAtPath: names[1])
-    process.standardInput = FileHandle.nullDevice
-    try process.run()
-    return (
-      process,
-      {
-        let texts = names.map { name in
-          defer { try? FileManager.default.removeItem(atPath: name) }
-          return (try? String(contentsOfFile: name, encoding: .utf8)) ?? ""
-        }
-        let signal = process.terminationReason == .uncaughtSignal ? process.terminationStatus : nil
-        return Result(
-          status: process.terminationStatus, signal: signal, output: texts[0], errors: texts[1])
+    let (output, errors) = (folder.appending(UUID().uuidString), folder.appending(UUID().uuidString))
+    let process = try ChildProcess(
+      launcher + [Self.executable.path] + arguments, in: folder, environment: environment, output: output, errors: errors)
+    return Run(process: process, output: output, errors: errors)
+  }
+
+  /// The tool, running.
+  struct Run {
+    let process: ChildProcess
+    fileprivate let output: FilePath
+    fileprivate let errors: FilePath
+
+    /// Waits until it has ended; to be called once.
+    func result() -> Result {
+      let end = process.wait()
+      let texts = [output, errors].map { file in
+        defer { unlink(file.string) }
+        return (try? String(contentsOfFile: file.string, encoding: .utf8)) ?? ""
       }
-    )
+      return Result(status: end.status, signal: end.signal, output: texts[0], errors: texts[1])
+    }
   }
 }
