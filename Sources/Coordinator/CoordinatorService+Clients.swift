@@ -14,13 +14,15 @@ extension CoordinatorService {
       if let job = question.job, jobs[job] == nil { return reply(Self.error("there is no job \(job)")) }
       reply(.status(status(of: question.job)))
     case .submit(let submission): submit(submission, then: submitted(number, route))
+    case .verify(let question): verify(question, then: submitted(number, route))
     case .resume(let question): resume(question, then: submitted(number, route))
     case .cancel(let question):
       guard let job = jobs[question.job] else { return reply(Self.error("there is no job \(question.job)")) }
       guard cancelJob(question.job) else {
         return reply(Self.error("job \(question.job) is \(job.state.rawValue) already"))
       }
-      reply(.done(.init(message: "job \(question.job) is being cancelled; \(job.output).partial is left")))
+      let rest = job.isVerification ? "" : "; \(job.output).partial is left"
+      reply(.done(.init(message: "job \(question.job) is being cancelled\(rest)")))
     case .drainWorker(let question):
       let found = scheduler.workers(at: Self.now).filter {
         $0.hello.name == question.worker || $0.id.description == question.worker
@@ -73,7 +75,7 @@ extension CoordinatorService {
   private func status(_ id: JobID, _ now: Instant) -> Status.Job? {
     guard let job = jobs[id] else { return nil }
     var status = Status.Job(
-      job: id, state: job.state, phase: job.state.isOver ? "" : job.context.progress.snapshot.phase.rawValue,
+      job: id, kind: job.kind, state: job.state, phase: job.state.isOver ? "" : job.context.progress.snapshot.phase.rawValue,
       priority: job.priority, aligned: job.aligned, sft: job.sft, output: job.output, alpha: job.alpha)
     status.bytes = job.bytes
     status.files = job.files

@@ -39,13 +39,7 @@ extension CoordinatorService {
 
   /// Takes on what a client submits. Its paths are looked at now, so that what is wrong is told at once.
   func submit(_ submission: ClientRequest.Submission, then reply: @escaping @Sendable (Result<JobID, Failure>) -> Void) {
-    guard !isEnding else {
-      return reply(
-        .failure(
-          Failure(
-            .unavailable,
-            Problem(.init("coordinator-ending"), "the coordinator is about to end", remedy: "submit again when it is back"))))
-    }
+    guard !isEnding else { return reply(.failure(Self.ending)) }
     let id = newJobID()
     var options = MergeJob.Options()
     options.sync = submission.syncsFully ? .full : .none
@@ -59,9 +53,7 @@ extension CoordinatorService {
       alpha: submission.recipe.alpha, priority: submission.priority, context: context, startedAt: Self.now
     ) { _ in }
     prepare(id, FilePath(submission.output), options) { () throws(Failure) in
-      for path in [submission.aligned, submission.sft, submission.output] where !FilePath(path).isAbsolute {
-        throw Failure(.usage, Problem(.pathNotAbsolute, "is not an absolute path", file: path))
-      }
+      try Self.requireAbsolute([submission.aligned, submission.sft, submission.output])
       let plan = try Plan(
         aligned: Checkpoint.open(FilePath(submission.aligned)), sft: Checkpoint.open(FilePath(submission.sft)),
         recipe: submission.recipe)
@@ -69,6 +61,18 @@ extension CoordinatorService {
       return (plan, plan.aligned.warnings + plan.sft.warnings + DeltaJudgement.warnings(about: look, isSample: true))
     } then: {
       reply($0.map { id })
+    }
+  }
+
+  static var ending: Failure {
+    Failure(
+      .unavailable,
+      Problem(.init("coordinator-ending"), "the coordinator is about to end", remedy: "submit again when it is back"))
+  }
+
+  static func requireAbsolute(_ paths: [String]) throws(Failure) {
+    for path in paths where !FilePath(path).isAbsolute {
+      throw Failure(.usage, Problem(.pathNotAbsolute, "is not an absolute path", file: path))
     }
   }
 
@@ -174,7 +178,7 @@ extension CoordinatorService {
     switch result {
     case .failure(let failure):
       endIfJournalFailed(failure)
-      conclude(id, .failed, .failure(failure))
+      conclude(id, .failed, failure)
       // A job that never began is told to who submitted it, and forgotten.
       if jobs[id]?.record == nil { jobs[id] = nil }
     case .success(.published):
@@ -188,7 +192,7 @@ extension CoordinatorService {
       guard jobs[id]?.isCancelled == false else {
         jobThreads.submit { [self] in
           if merge.isNew { merge.discard() }
-          loop.perform { self.assumeIsolated { $0.conclude(id, .cancelled, .failure(Self.cancelled)) } }
+          loop.perform { self.assumeIsolated { $0.conclude(id, .cancelled, Self.cancelled) } }
         }
         return
       }
@@ -216,7 +220,7 @@ extension CoordinatorService {
     tell(
       .add(
         .init(
-          offer: merge.offer, priority: jobs[id]?.priority ?? 0, stretches: merge.stretches, done: done,
+          offer: merge.offer, priority: jobs[id]?.priority ?? 0, stretches: merge.source.stretches, done: done,
           unchecked: unchecked, isResumed: merge.mayHaveWriters, sums: merge.sumCount,
           attemptsBefore: attemptsBefore(of: id))))
   }
@@ -228,7 +232,7 @@ extension CoordinatorService {
     return min(timesRun[id, default: 0], 4000) << 20
   }
 
-  private static var cancelled: Failure { Failure(.interrupted, Problem(.interrupted, "stopped")) }
+  static var cancelled: Failure { Failure(.interrupted, Problem(.interrupted, "stopped")) }
 
   /// Ends a job that is not over; from any thread.
   public nonisolated func cancel(_ id: JobID) {
@@ -249,8 +253,8 @@ extension CoordinatorService {
   /// Checks a result against the plan and against what was received, and keeps it.
   func commit(_ finished: WorkerMessage.Finished, from session: SessionID, keeps: Bool) {
     let key = finished.key
-    guard let merge = jobs[key.job]?.merge else { return tell(.refused(key, Problem(.dataRefused, "the job is over"))) }
-    let plan = merge.plan
+    guard let source = jobs[key.job]?.source else { return tell(.refused(key, Problem(.dataRefused, "the job is over"))) }
+    let plan = source.plan
     let shard = plan.shard(key.shard)
     let segments = finished.segments.map {
       ShardResult.SegmentResult(pair: $0.pair, sums: $0.sums, differingBytes: $0.differingBytes)
@@ -258,6 +262,10 @@ extension CoordinatorService {
     guard plan.accepts(segments, of: shard) else {
       return tell(.refused(key, Problem(.resultInvalid, "the result is not that of the shard's segments")))
     }
+    if let verification = jobs[key.job]?.verification {
+      return keeps ? prove(finished, of: verification, from: session) : tell(.committed(key))
+    }
+    guard let merge = jobs[key.job]?.merge else { return }
     if scheduler.output(of: session, for: key.job) == .streamed {
       let received = dataServer.assumeIsolated { $0.digest(of: key) }
       guard received == finished.digest else {
@@ -307,6 +315,7 @@ extension CoordinatorService {
 
   /// A shard of an earlier life was read back.
   func checked(_ id: JobID, _ number: Int, _ matches: Bool) {
+    if let verification = jobs[id]?.verification { return checked(id, number, matches, of: verification) }
     guard let merge = jobs[id]?.merge else { return }
     if matches {
       didFinish(id, merge.plan.shard(number))
@@ -315,18 +324,27 @@ extension CoordinatorService {
     }
   }
 
-  /// Reads a shard back that two workers may have written to.
+  /// Reads a shard back that no worker can, or that two may have written to.
   func readBack(_ id: JobID, _ number: Int, _ expected: Digest128) {
-    guard let merge = jobs[id]?.merge else { return }
-    let shard = merge.plan.shard(number)
+    guard let job = jobs[id], let source = job.source, let files = job.merge?.files ?? job.verification?.files else { return }
+    let shard = source.plan.shard(number)
     logger.debug("job \(id) shard \(number) is read back")
     jobThreads.submit { [self] in
-      let digest = (try? merge.files[shard.file].digest(of: shard.range)) ?? nil
-      loop.perform {
+      var digest: Digest128?
+      var isUnread = false
+      do throws(Failure) {
+        digest = try files[shard.file].digest(of: shard.range)
+      } catch {
+        logger.error("job \(id): \(error)")
+        // A merge computes it again; what is proved has a problem of its own.
+        job.verification?.add(error.problems[0])
+        isUnread = job.verification != nil
+      }
+      loop.perform { [digest, isUnread] in
         self.assumeIsolated { service in
           // The job may be over, or another life of it be running.
-          guard service.jobs[id]?.merge === merge else { return }
-          service.tell(.verified(id, shard: number, matches: digest == expected))
+          guard service.jobs[id]?.source === source else { return }
+          service.tell(.verified(id, shard: number, matches: digest == expected || isUnread))
         }
       }
     }
@@ -363,13 +381,14 @@ extension CoordinatorService {
   // MARK: the end
 
   func finish(_ id: JobID) {
+    if let verification = jobs[id]?.verification { return finish(id, verification) }
     guard let job = jobs[id], let merge = job.merge else { return }
     guard dataServer.assumeIsolated({ $0.isQuiet(id) }) else {
       jobs[id]?.waitsForQuiet = true
       return
     }
     jobs[id]?.waitsForQuiet = false
-    guard !job.isCancelled else { return conclude(id, .cancelled, .failure(Self.cancelled)) }
+    guard !job.isCancelled else { return conclude(id, .cancelled, Self.cancelled) }
     jobs[id]?.state = .finishing
     let context = job.context
     jobThreads.submit { [self] in
@@ -387,7 +406,7 @@ extension CoordinatorService {
     switch result {
     case .success(let outcome):
       jobs[id]?.warnings += outcome.warnings
-      conclude(id, .complete, result)
+      conclude(id, .complete, outcome: outcome)
     case .failure(let failure) where jobs[id]?.merge?.hasLostFiles == true: forgetLostFiles(id, failure)
     case .failure(let failure): giveUp(id, failure)
     }
@@ -397,7 +416,7 @@ extension CoordinatorService {
     endIfJournalFailed(failure)
     // It may be published already. The journal has the last that could be written, and the next start goes on from there.
     let isCancelled = failure.category == .interrupted && fatal == nil
-    conclude(id, isCancelled ? .cancelled : .failed, .failure(failure))
+    conclude(id, isCancelled ? .cancelled : .failed, failure)
   }
 
   /// A coordinator ends where its journal cannot be written.
@@ -450,9 +469,9 @@ extension CoordinatorService {
 
   func stopped(_ id: JobID) {
     if let failure = jobs[id]?.failure {
-      conclude(id, .failed, .failure(failure))
+      conclude(id, .failed, failure)
     } else {
-      conclude(id, .cancelled, .failure(Self.cancelled))
+      conclude(id, .cancelled, Self.cancelled)
     }
   }
 
@@ -462,11 +481,11 @@ extension CoordinatorService {
     for work in waiting { work() }
   }
 
-  private func conclude(_ id: JobID, _ state: Status.JobState, _ result: Result<MergeJob.Outcome, Failure>) {
+  func conclude(_ id: JobID, _ state: Status.JobState, _ failure: Failure? = nil, outcome: MergeJob.Outcome? = nil) {
     guard let job = jobs[id], !job.state.isOver else { return }
     jobs[id]?.state = state
     jobs[id]?.endedAt = Self.now
-    if case .failure(let failure) = result {
+    if let failure {
       jobs[id]?.failure = failure
       if state == .failed {
         remember(.error, id, "failed", "job \(id) failed: \(failure)")
@@ -479,6 +498,7 @@ extension CoordinatorService {
     let final = JobRecord.State(state)
     // Files and results are let go of, and the lock on the output. Closing can take long on a network filesystem.
     jobs[id]?.merge = nil
+    jobs[id]?.verification = nil
     jobs[id]?.afterClosing = []
     jobs[id]?.meter.forget()
     let merge = job.merge
@@ -495,7 +515,7 @@ extension CoordinatorService {
         logger.error("\(error)")
       }
       merge?.close()
-      job.completion(result)
+      if let failure { job.completion(.failure(failure)) } else if let outcome { job.completion(.success(outcome)) }
       loop.perform { self.assumeIsolated { $0.closed(id) } }
     }
     let over = jobs.values.filter(\.state.isOver).sorted { $0.id < $1.id }

@@ -326,8 +326,8 @@ public actor CoordinatorService {
       }
       switch message {
       case .fetch(let fetch) where scheduler.hasSession(fetch.session):
-        let merge = jobs[fetch.job]?.merge
-        dataServer.assumeIsolated { $0.fetch(fetch, from: route, merge: merge) }
+        let source = jobs[fetch.job]?.source
+        dataServer.assumeIsolated { $0.fetch(fetch, from: route, of: source) }
       case .store(let store) where parts.count == 3:
         let isHolder = scheduler.holder(of: store.key) == store.session
         let merge = isHolder ? jobs[store.job]?.merge : nil

@@ -74,7 +74,7 @@ actor DataServer {
   private struct Outflow {
     /// Bytes that are read or being sent.
     var underWay = 0
-    var waiting: [(DataMessage.Fetch, PreparedMerge)] = []
+    var waiting: [(DataMessage.Fetch, JobSource)] = []
   }
 
   nonisolated let loop: EventLoop
@@ -110,35 +110,35 @@ actor DataServer {
 
   // MARK: fetches
 
-  /// - Parameter merge: the job's; nil where it is not running.
-  func fetch(_ fetch: DataMessage.Fetch, from route: [UInt8], merge: PreparedMerge?) {
-    guard let merge else { return refuse(fetch.tag, route, "there is no such job") }
+  /// - Parameter job: the one that is asked for; nil where it is not running.
+  func fetch(_ fetch: DataMessage.Fetch, from route: [UInt8], of job: JobSource?) {
+    guard let job else { return refuse(fetch.tag, route, "there is no such job") }
     guard outflows[route, default: Outflow()].waiting.count < Self.queueLimit else {
       return refuse(fetch.tag, route, "too much is asked for at a time")
     }
-    outflows[route, default: Outflow()].waiting.append((fetch, merge))
+    outflows[route, default: Outflow()].waiting.append((fetch, job))
     readNext(route)
   }
 
   /// Starts reading what is next for a worker, as far as it may be under way.
   private func readNext(_ route: [UInt8]) {
     while var outflow = outflows[route], outflow.underWay < Self.readLimit, !outflow.waiting.isEmpty {
-      let (fetch, merge) = outflow.waiting.removeFirst()
+      let (fetch, job) = outflow.waiting.removeFirst()
       outflow.underWay += fetch.count
       outflows[route] = outflow
-      read(fetch, of: merge, for: route)
+      read(fetch, of: job, for: route)
     }
     if let outflow = outflows[route], outflow.underWay == 0, outflow.waiting.isEmpty { outflows[route] = nil }
   }
 
-  private func read(_ fetch: DataMessage.Fetch, of merge: PreparedMerge, for route: [UInt8]) {
+  private func read(_ fetch: DataMessage.Fetch, of job: JobSource, for route: [UInt8]) {
     // A chunk counts until libzmq has sent it: a peer that does not read costs no more than its share of memory.
     let didSend: @Sendable () -> Void = { [loop] in
       loop.perform { self.assumeIsolated { $0.didSend(fetch.count, route) } }
     }
     let range = fetch.offset..<fetch.offset + fetch.count
     if fetch.source == .description {
-      guard range.upperBound <= merge.description.count else {
+      guard range.upperBound <= job.description.count else {
         refuse(fetch.tag, route, "the range lies outside of the description")
         return didSend()
       }
@@ -146,14 +146,14 @@ actor DataServer {
         refuse(fetch.tag, route, "the coordinator has no memory left")
         return didSend()
       }
-      memory.bytes.copyBytes(from: merge.description[range])
+      memory.bytes.copyBytes(from: job.description[range])
       let frame = Frame(borrowing: UnsafeRawBufferPointer(rebasing: memory.bytes[..<range.count])) {
         withExtendedLifetime(memory) {}
         didSend()
       }
       return send(route, .chunk(.init(tag: fetch.tag)), frame)
     }
-    guard let file = merge.source(fetch.source, file: fetch.file) else {
+    guard let file = job.file(fetch.source, fetch.file) else {
       refuse(fetch.tag, route, "there is no such file")
       return didSend()
     }

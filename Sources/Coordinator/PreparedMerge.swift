@@ -17,14 +17,11 @@ import Worker
 ///
 /// Used by one thread at a time, but for the files, which any thread may read and write.
 final class PreparedMerge: Sendable {
-  let plan: Plan
-  let alignedInputs: InputFiles
-  let sftInputs: InputFiles
+  let source: JobSource
+  var plan: Plan { source.plan }
   let files: [File]
   let results: ResultSlots<ShardResult>
   let offer: CoordinatorMessage.JobOffer
-  let description: [UInt8]
-  let stretches: [Scheduler.JobSpecification.Stretch]
   let journal: MergeJournal
   /// Shards that an earlier run has done, to be read back, and those of files that were on the disk, if they are trusted.
   let unchecked: [Int: Digest128]
@@ -64,24 +61,12 @@ final class PreparedMerge: Sendable {
     shared: (journal: Journal, epoch: Int)? = nil, resuming record: JobRecord? = nil, priority: Int = 0,
     hasCompany: Bool = true
   ) throws(Failure) {
-    self.plan = plan
     self.options = options
     self.output = output
     self.calls = calls
-    try DescriptorLimit.require(plan.aligned.files.count + plan.sft.files.count + plan.files.count)
-    alignedInputs = try InputFiles(of: plan.aligned, method: context.readMethod, calls: calls)
-    sftInputs = try InputFiles(of: plan.sft, method: context.readMethod, calls: calls)
-    let alignedPath = try Directories.live.resolve(plan.aligned.folder)
-    let sftPath = try Directories.live.resolve(plan.sft.folder)
-    let alignedFingerprints = try InputFingerprint.all(plan.aligned, alignedInputs, plan: plan)
-    let sftFingerprints = try InputFingerprint.all(plan.sft, sftInputs, plan: plan)
-    description = JobDescription(plan).encoded()
-    guard description.count <= Limits.descriptionBytes else {
-      throw Failure(
-        .badData, Problem(.tooManyTensors, "the description of the job takes \(description.count) bytes", file: output.string))
-    }
-
-    stretches = plan.stretches()
+    source = try JobSource(plan, method: context.readMethod, calls: calls)
+    let (alignedPath, sftPath) = (source.folder(.aligned), source.folder(.sft))
+    let (alignedFingerprints, sftFingerprints) = (source.fingerprints(.aligned), source.fingerprints(.sft))
     let nonce = String(UInt64.random(in: 0...UInt64.max), radix: 16) + String(UInt64.random(in: 0...UInt64.max), radix: 16)
     let new = JobRecord(
       number: job.number, priority: priority, submittedAt: wallMilliseconds(), recipe: plan.recipe,
@@ -93,7 +78,7 @@ final class PreparedMerge: Sendable {
     }
     let folder = try OutputFolder.create(
       output,
-      inputs: [alignedPath, sftPath] + alignedInputs.files.map(\.path) + sftInputs.files.map(\.path),
+      inputs: [alignedPath, sftPath] + (source.files(.aligned).files + source.files(.sft).files).map(\.path),
       permissions: options.permissions, owner: shared.map { .job(job.number, journal: $0.journal.path) } ?? .merge,
       resumes: record != nil, calls: calls)
     var (journal, known) = (nil as MergeJournal?, record)
@@ -168,11 +153,8 @@ final class PreparedMerge: Sendable {
     isNew = known == nil
     warnings = folder.warnings
     mayHaveWriters = known?.hasCompany ?? false
-    offer = .init(
-      job: job, plan: plan.fingerprint, descriptionBytes: description.count,
-      aligned: .init(folder: alignedPath.string, files: alignedFingerprints),
-      sft: .init(folder: sftPath.string, files: sftFingerprints),
-      output: .init(folder: folder.partial.string, nonceFile: Self.nonceFile, nonce: nonce))
+    offer = source.offer(
+      job, .merge, output: .init(folder: folder.partial.string, nonceFile: Self.nonceFile, nonce: nonce))
     self.folder = Mutex(consume folder)
   }
 
@@ -189,18 +171,6 @@ final class PreparedMerge: Sendable {
       }
       throw failure
     }
-  }
-
-  /// The bytes of an input file, or of the description.
-  func source(_ source: DataMessage.Source, file: Int) -> File? {
-    let inputs =
-      switch source {
-      case .aligned: alignedInputs
-      case .sft: sftInputs
-      case .description: nil as InputFiles?
-      }
-    guard let inputs, inputs.files.indices.contains(file) else { return nil }
-    return inputs.files[file]
   }
 
   /// Removes the output folder, of a merge that was given up before anything was computed.
@@ -300,7 +270,7 @@ final class PreparedMerge: Sendable {
         } catch {
           unsynced.withLock { _ = $0.insert(index) }
           // At once: whoever went on after a crash would find them in the page cache, and take them for written.
-          try? forgetShards(of: index)
+          _ = try? forgetShards(of: index)
           throw error
         }
         try journal.journal.setSynced(journal.number, file: index)
@@ -322,7 +292,6 @@ final class PreparedMerge: Sendable {
     return lost
   }
 
-  @discardableResult
   private func forgetShards(of file: Int) throws(Failure) -> Range<Int> {
     let shards = plan.files[file].firstShard..<plan.files[file].firstShard + plan.files[file].shardCount
     try journal.journal.forgetShards(of: journal.number, in: shards)
@@ -361,8 +330,4 @@ final class PreparedMerge: Sendable {
           tensor: name)
       }
   }
-}
-
-extension Problem.Code {
-  static let tooManyTensors = Self("too-many-tensors")
 }

@@ -7,16 +7,19 @@ import Wire
 /// A job as the coordinator keeps it.
 struct ServedJob {
   let id: JobID
-  let aligned: String
-  let sft: String
+  var aligned: String
+  var sft: String
   let output: String
-  let alpha: Double
+  var alpha: Double
   let priority: Int
+  var isVerification = false
   let context: RunContext
   let startedAt: Instant
   let completion: @Sendable (Result<MergeJob.Outcome, Failure>) -> Void
   var state = Status.JobState.preparing
   var merge: PreparedMerge?
+  /// Where the job is one that proves a merge.
+  var verification: PreparedVerification?
   /// Set when somebody asked for it to end while it could not yet.
   var isCancelled = false
   /// All shards are done, but writes are still under way.
@@ -39,6 +42,10 @@ struct ServedJob {
 }
 
 extension ServedJob {
+  var kind: Status.Job.Kind { isVerification ? .verify : .merge }
+  /// What is being computed, while it is.
+  var source: JobSource? { merge?.source ?? verification?.source }
+
   /// A job of an earlier life.
   init(_ record: JobRecord, context: RunContext, startedAt: Instant) {
     self.init(

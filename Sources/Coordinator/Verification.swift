@@ -4,6 +4,7 @@ import Digests
 import FileIO
 import Planning
 public import SystemPackage
+import Wire
 import Worker
 
 extension Problem.Code {
@@ -47,15 +48,9 @@ public struct Verification: Sendable {
   /// Reads every shard and compares its digest, and those of the files beside the weights.
   public func checkDigests() throws(Failure) -> Report {
     var report = Report()
-    var files: [File?] = []
+    let files = try openWeights(&report)
     var pieces: [Piece] = []
-    for (index, file) in manifest.files.enumerated() {
-      let path = folder.appending(file.name)
-      guard let opened = try open(path, bytes: file.bytes, &report) else {
-        files.append(nil)
-        continue
-      }
-      files.append(opened)
+    for (index, file) in manifest.files.enumerated() where files[index] != nil {
       for shard in file.shards.indices {
         let start = shard * manifest.recipe.shardSize
         pieces.append(
@@ -63,7 +58,7 @@ public struct Verification: Sendable {
       }
     }
     context.progress.begin(.verifying, total: pieces.reduce(0) { $0 + $1.range.count })
-    let (manifest, context, work, open) = (manifest, context, pieces, files)
+    let (manifest, context, work, open, folder) = (manifest, context, pieces, files, folder)
     let found = ResultSlots<Problem>(count: pieces.count)
     try context.run(pieces.count) { (queue) throws(Failure) in
       while let number = queue.take() {
@@ -73,16 +68,26 @@ public struct Verification: Sendable {
         guard let digest = try Self.digest(piece.range, of: file, context, queue) else { return }
         if digest != manifest.files[piece.file].shards[piece.shard] {
           found.set(
-            Problem(
-              .shardDiffers, "shard \(piece.shard) of \(piece.range.count) bytes is not what was merged",
-              file: file.path.string, byte: piece.range.lowerBound,
-              remedy: "merge again, or fetch the file again"), at: number)
+            Self.differs(manifest.files[piece.file].name, in: folder, shard: piece.shard, piece.range), at: number)
         }
       }
     }
     report.shards = pieces.count
     report.bytes = pieces.reduce(0) { $0 + $1.range.count }
     report.problems += found.values.compactMap { $0 }
+    try checkOthers(&report)
+    return report
+  }
+
+  /// The files of weights; nil where one is missing or has another size, which is reported.
+  func openWeights(_ report: inout Report) throws(Failure) -> [File?] {
+    var files: [File?] = []
+    for file in manifest.files { files.append(try open(folder.appending(file.name), bytes: file.bytes, &report)) }
+    return files
+  }
+
+  /// Compares what lies beside the weights.
+  func checkOthers(_ report: inout Report) throws(Failure) {
     for other in manifest.others {
       let path = folder.pushing(FilePath(other.path))
       guard let file = try self.open(path, bytes: other.bytes, &report) else { continue }
@@ -101,7 +106,20 @@ public struct Verification: Sendable {
           .fileUnlisted, "the file is not part of the merge, but a loader may take it for weights",
           file: folder.appending(name).string, remedy: "remove it"))
     }
-    return report
+  }
+
+  /// - Parameter shard: counted from the file's first.
+  static func differs(_ name: String, in folder: FilePath, shard: Int, _ range: Range<Int>) -> Problem {
+    Problem(
+      .shardDiffers, "shard \(shard) of \(range.count) bytes is not what was merged", file: folder.appending(name).string,
+      byte: range.lowerBound, remedy: "merge again, or fetch the file again")
+  }
+
+  /// - Parameter shard: counted from the merge's first.
+  static func computedDiffers(_ name: String, in folder: FilePath, shard: Int, _ range: Range<Int>) -> Problem {
+    Problem(
+      .recomputedDiffers, "shard \(shard) computed again differs from the manifest", file: folder.appending(name).string,
+      byte: range.lowerBound, remedy: "merge again; if it happens again, suspect the machine that merged")
   }
 
   private func open(_ path: FilePath, bytes: Int, _ report: inout Report) throws(Failure) -> File? {
@@ -171,32 +189,13 @@ public struct Verification: Sendable {
   ///   - aligned: where it is now; nil for the path in the manifest.
   ///   - sample: how many shards, picked at random; nil for all.
   public func recompute(aligned: FilePath? = nil, sft: FilePath? = nil, sample: Int? = nil) throws(Failure) -> Report {
-    let plan = try Plan(
-      aligned: Checkpoint.open(aligned ?? FilePath(manifest.aligned.path)),
-      sft: Checkpoint.open(sft ?? FilePath(manifest.sft.path)), recipe: manifest.recipe)
-    let expected = manifest.files.flatMap(\.shards)
-    guard plan.fingerprint == manifest.plan, plan.shardCount == expected.count else {
-      throw Failure(
-        .badData,
-        Problem(
-          .planDiffers, "the inputs' headers are not those that were merged", file: folder.string,
-          remedy: "name the right checkpoints with --sft and --aligned"))
-    }
-    let alignedFiles = try InputFiles(of: plan.aligned, method: context.readMethod)
-    let sftFiles = try InputFiles(of: plan.sft, method: context.readMethod)
-    try compare(try InputFingerprint.all(plan.aligned, alignedFiles, plan: plan), manifest.aligned, plan.aligned)
-    try compare(try InputFingerprint.all(plan.sft, sftFiles, plan: plan), manifest.sft, plan.sft)
-
-    let chosen: [Int]
-    if let sample, sample < plan.shardCount {
-      chosen = Array((0..<plan.shardCount).shuffled().prefix(sample)).sorted()
-    } else {
-      chosen = Array(0..<plan.shardCount)
-    }
+    let source = try source(aligned: aligned, sft: sft)
+    let (plan, alignedFiles, sftFiles) = (source.plan, source.files(.aligned), source.files(.sft))
+    let chosen = pick(sample)
     let total = chosen.reduce(0) { $0 + plan.shard($1).range.count }
     context.progress.begin(.recomputing, total: total)
     let found = ResultSlots<Problem>(count: chosen.count)
-    let (context, folder) = (context, folder)
+    let (context, folder, expected) = (context, folder, manifest.files.flatMap(\.shards))
     try context.run(chosen.count) { (queue) throws(Failure) in
       var executor = ShardExecutor(plan: plan, aligned: alignedFiles, sft: sftFiles)
       while let index = queue.take() {
@@ -207,14 +206,38 @@ public struct Verification: Sendable {
         guard let result else { return }
         if result.digest != expected[shard.number] {
           found.set(
-            Problem(
-              .recomputedDiffers, "shard \(shard.number) computed again differs from the manifest",
-              file: folder.appending(plan.files[shard.file].name).string, byte: shard.range.lowerBound,
-              remedy: "merge again; if it happens again, suspect the machine that merged"), at: index)
+            Self.computedDiffers(plan.files[shard.file].name, in: folder, shard: shard.number, shard.range), at: index)
         }
       }
     }
     return Report(shards: chosen.count, bytes: total, problems: found.values.compactMap { $0 })
+  }
+
+  /// Numbers of shards, in order.
+  ///
+  /// - Parameter sample: how many, picked at random; nil for all.
+  func pick(_ sample: Int?) -> [Int] {
+    let all = 0..<manifest.files.reduce(0) { $0 + $1.shards.count }
+    guard let sample, sample < all.count else { return Array(all) }
+    return all.shuffled().prefix(sample).sorted()
+  }
+
+  /// The inputs, if they are those that were merged.
+  func source(aligned: FilePath?, sft: FilePath?, calls: SystemCalls = .live) throws(Failure) -> JobSource {
+    let plan = try Plan(
+      aligned: Checkpoint.open(aligned ?? FilePath(manifest.aligned.path)),
+      sft: Checkpoint.open(sft ?? FilePath(manifest.sft.path)), recipe: manifest.recipe)
+    guard plan.fingerprint == manifest.plan, plan.files.map(\.shardCount) == manifest.files.map(\.shards.count) else {
+      throw Failure(
+        .badData,
+        Problem(
+          .planDiffers, "the inputs' headers are not those that were merged", file: folder.string,
+          remedy: "name the right checkpoints with --sft and --aligned"))
+    }
+    let source = try JobSource(plan, method: context.readMethod, calls: calls)
+    try compare(source.fingerprints(.aligned), manifest.aligned, plan.aligned)
+    try compare(source.fingerprints(.sft), manifest.sft, plan.sft)
+    return source
   }
 
   private func compare(

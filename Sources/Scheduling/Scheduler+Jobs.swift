@@ -97,11 +97,11 @@ extension Scheduler {
   mutating func checked(_ key: Attempt, matches: Bool, by name: String) {
     story.add(now, key.job, key.shard, "read back by \(name): \(matches ? "as journalled" : "differs")")
     commands.append(.checked(key.job, shard: key.shard, matches: matches))
-    if matches {
+    if withJob(key.job, { $0.isDone(key.shard, afterReading: matches) }) == true {
       withJob(key.job) { $0.doneCount += 1 }
       return end(key, then: .done)
     }
-    note(.outputDiffers(key.job, shard: key.shard, name: name))
+    if jobs[key.job]?.writes == true { note(.outputDiffers(key.job, shard: key.shard, name: name)) }
     // From here on it is a shard like those that were never computed.
     leases[key]?.work = .compute
     end(key, then: .pending)
@@ -136,14 +136,14 @@ extension Scheduler {
 
   private mutating func checkedHere(_ id: JobID, _ shard: Int, _ matches: Bool) {
     commands.append(.checked(id, shard: shard, matches: matches))
-    withJob(id) { job in
-      job.status[shard] = matches ? .done : .pending
-      if matches { job.doneCount += 1 } else { job.pending.insert(shard) }
+    let isDone = withJob(id) { job in
+      let isDone = job.isDone(shard, afterReading: matches)
+      job.status[shard] = isDone ? .done : .pending
+      if isDone { job.doneCount += 1 } else { job.pending.insert(shard) }
+      return isDone
     }
-    if !matches {
-      note(.outputDiffers(id, shard: shard, name: nil))
-      hasNewWork = true
-    }
+    if isDone == false { hasNewWork = true }
+    if !matches && jobs[id]?.writes == true { note(.outputDiffers(id, shard: shard, name: nil)) }
   }
 
   /// Lets go of jobs that are over: all shards done and read back where need be, and no lease left.

@@ -110,7 +110,7 @@ extension Scheduler {
   mutating func revoke(_ key: Attempt) {
     guard let lease = leases[key], lease.phase == .granted else { return }
     leases[key]?.phase = .revoked
-    if lease.work == .compute { jobs[key.job]?.contested.insert(key.shard) }
+    if lease.work == .compute && jobs[key.job]?.writes == true { jobs[key.job]?.contested.insert(key.shard) }
     story.add(now, key.job, key.shard, "attempt \(key.attempt) revoked")
     send(.revoke(.init([key])), to: lease.session)
   }

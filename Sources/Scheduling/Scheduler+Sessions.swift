@@ -92,7 +92,7 @@ extension Scheduler {
     let classes = job.specification.stretches.map { stretch -> UInt8 in
       if prepared.refusal != nil || stretch.inputs.contains(where: barred.contains) { return JobAccess.barred }
       let streamed = stretch.inputs.count { prepared[$0.side][$0.file] == .streamed }
-      return UInt8(min(streamed + (prepared.output == .streamed ? 1 : 0), 200))
+      return UInt8(min(streamed + (job.writes && prepared.output == .streamed ? 1 : 0), 200))
     }
     let preferred = classes.indices.filter { classes[$0] != JobAccess.barred }
       .sorted { (classes[$0], $0) < (classes[$1], $1) }
@@ -165,10 +165,10 @@ extension Scheduler {
       guard let lease = leases[key] else { continue }
       // What is being made safe counts, wherever the worker is now.
       if lease.phase == .committing { continue }
-      let wrote = died && lease.work == .compute
-      if wrote { jobs[key.job]?.contested.insert(key.shard) }
+      let computed = died && lease.work == .compute
+      if computed && jobs[key.job]?.writes == true { jobs[key.job]?.contested.insert(key.shard) }
       end(key, then: .pending)
-      if wrote && lease.isRunning && lease.phase == .granted { recordDeath(key, of: session.hello.name) }
+      if computed && lease.isRunning && lease.phase == .granted { recordDeath(key, of: session.hello.name) }
     }
     for (job, access) in session.jobs { jobs[job]?.pending.addWalker(at: access.cursor, -1) }
     sessions[id] = nil

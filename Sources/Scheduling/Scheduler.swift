@@ -143,6 +143,13 @@ public struct Scheduler: Sendable {
     var shardCount: Int { status.count }
     func status(of shard: Int) -> ShardStatus? { status.indices.contains(shard) ? status[shard] : nil }
     var offer: CoordinatorMessage.JobOffer { specification.offer }
+    /// Whether computing a shard changes the output.
+    var writes: Bool { specification.proved == nil }
+
+    /// Whether there is nothing more to do for a shard that was read back.
+    func isDone(_ shard: Int, afterReading matches: Bool) -> Bool {
+      specification.proved.map { !$0.contains(shard) } ?? matches
+    }
   }
 
   public private(set) var configuration: Configuration

@@ -77,12 +77,16 @@ extension Scheduler {
     public var isResumed: Bool
     /// Output files whose SHA-256 is wanted once all shards are done; 0 for none.
     public var sums: Int
+    /// Shards that are computed again though they were read back, whatever that has shown: the job proves an output and
+    /// writes none. nil for a merge.
+    public var proved: Set<Int>?
     /// Attempts are counted from here: those of a job that is added again must be others.
     public var attemptsBefore: Int
 
     public init(
       offer: CoordinatorMessage.JobOffer, priority: Int = 0, stretches: [Stretch], done: [Int: Digest128] = [:],
-      unchecked: [Int: Digest128] = [:], isResumed: Bool = false, sums: Int = 0, attemptsBefore: Int = 0
+      unchecked: [Int: Digest128] = [:], isResumed: Bool = false, sums: Int = 0, proved: Set<Int>? = nil,
+      attemptsBefore: Int = 0
     ) {
       self.offer = offer
       self.priority = priority
@@ -91,6 +95,7 @@ extension Scheduler {
       self.unchecked = unchecked
       self.isResumed = isResumed
       self.sums = sums
+      self.proved = proved
       self.attemptsBefore = attemptsBefore
     }
 
@@ -124,7 +129,7 @@ extension Scheduler {
     case check(WorkerMessage.Finished, from: SessionID)
     /// Read the shard back and compare its digest: another worker may have written to it since.
     case verify(JobID, shard: Int, expected: Digest128)
-    /// A shard of an earlier life was read back. If it is not what was journalled, it is computed again.
+    /// A shard that was done before was read back. If it is not what it should be, a merge computes it again.
     case checked(JobID, shard: Int, matches: Bool)
     /// Read an output file for its SHA-256, as no worker can.
     case sum(JobID, file: Int)

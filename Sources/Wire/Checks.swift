@@ -64,6 +64,11 @@ extension ClientRequest {
       for path in [submission.aligned, submission.sft, submission.output] {
         try require(path.utf8.count <= Limits.pathBytes && !path.utf8.contains(0), "a path")
       }
+    case .verify(let verify):
+      for path in [verify.folder, verify.aligned, verify.sft].compactMap({ $0 }) {
+        try require(path.utf8.count <= Limits.pathBytes && !path.utf8.contains(0), "a path")
+      }
+      try require(verify.sample.map { $0 > 0 } ?? true, "sample")
     case .drainWorker(let drain):
       try require(drain.worker.utf8.count <= Limits.nameBytes, "the length of a name")
     case .status, .cancel, .resume: break

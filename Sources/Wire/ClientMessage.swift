@@ -5,6 +5,7 @@ public import Planning
 public enum ClientRequest: Sendable, Equatable {
   case status(StatusRequest)
   case submit(Submission)
+  case verify(Verify)
   case cancel(Cancel)
   case resume(Resume)
   case drainWorker(DrainWorker)
@@ -47,6 +48,27 @@ public enum ClientRequest: Sendable, Equatable {
       self.overwrite = overwrite
       self.restart = restart
       self.command = command
+    }
+  }
+
+  /// A finished merge to be read back and, in whole or in part, computed again. Paths are those of the coordinator's
+  /// machine.
+  public struct Verify: Sendable, Equatable, Codable {
+    /// What merge has written.
+    public var folder: String
+    /// Where the inputs are now; nil for where the manifest says.
+    public var aligned: String?
+    public var sft: String?
+    /// How many shards are computed again, picked at random; nil for all.
+    public var sample: Int?
+    public var priority: Int
+
+    public init(folder: String, aligned: String? = nil, sft: String? = nil, sample: Int? = nil, priority: Int = 0) {
+      self.folder = folder
+      self.aligned = aligned
+      self.sft = sft
+      self.sample = sample
+      self.priority = priority
     }
   }
 

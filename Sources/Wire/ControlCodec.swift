@@ -100,6 +100,7 @@ extension Inbound: TypedMessage {
     switch type {
     case "status": request = .status(try .init(from: decoder))
     case "submit": request = .submit(try .init(from: decoder))
+    case "verify": request = .verify(try .init(from: decoder))
     case "cancel": request = .cancel(try .init(from: decoder))
     case "resume": request = .resume(try .init(from: decoder))
     case "drain-worker": request = .drainWorker(try .init(from: decoder))
@@ -117,6 +118,7 @@ extension ClientRequest {
     return switch self {
     case .status(let body): Codec.encode("status", members, body)
     case .submit(let body): Codec.encode("submit", members, body)
+    case .verify(let body): Codec.encode("verify", members, body)
     case .cancel(let body): Codec.encode("cancel", members, body)
     case .resume(let body): Codec.encode("resume", members, body)
     case .drainWorker(let body): Codec.encode("drain-worker", members, body)

@@ -83,7 +83,15 @@ public enum CoordinatorMessage: Sendable, Equatable {
       }
     }
 
+    public enum Purpose: String, Sendable, Codable {
+      case merge
+      /// The output is there: it is read, and shards are computed for their digest alone. The nonce is the XXH3-128 of
+      /// the nonce file.
+      case verify
+    }
+
     public var job: JobID
+    public var purpose: Purpose
     /// Of the plan.
     public var plan: Digest128
     /// Bytes of the description, which is fetched over the data socket.
@@ -93,9 +101,11 @@ public enum CoordinatorMessage: Sendable, Equatable {
     public var output: Output
 
     public init(
-      job: JobID, plan: Digest128, descriptionBytes: Int, aligned: Input, sft: Input, output: Output
+      job: JobID, purpose: Purpose = .merge, plan: Digest128, descriptionBytes: Int, aligned: Input, sft: Input,
+      output: Output
     ) {
       self.job = job
+      self.purpose = purpose
       self.plan = plan
       self.descriptionBytes = descriptionBytes
       self.aligned = aligned

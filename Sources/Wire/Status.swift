@@ -42,7 +42,12 @@ public struct Status: Sendable, Equatable, Codable {
       }
     }
 
+    public enum Kind: String, Sendable, Codable {
+      case merge, verify
+    }
+
     public var job: JobID
+    public var kind: Kind
     public var state: JobState
     /// What is being done when the state is preparing or finishing.
     public var phase: String
@@ -69,10 +74,11 @@ public struct Status: Sendable, Equatable, Codable {
     public var warnings: [ProblemReport] = []
 
     public init(
-      job: JobID, state: JobState, phase: String, priority: Int, aligned: String, sft: String, output: String,
+      job: JobID, kind: Kind = .merge, state: JobState, phase: String, priority: Int, aligned: String, sft: String, output: String,
       alpha: Double
     ) {
       self.job = job
+      self.kind = kind
       self.state = state
       self.phase = phase
       self.priority = priority

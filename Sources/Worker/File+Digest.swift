@@ -2,6 +2,7 @@ import Crypto
 public import Diagnostics
 public import Digests
 public import FileIO
+public import SystemPackage
 
 extension File {
   /// XXH3-128 of a range.
@@ -19,6 +20,13 @@ extension File {
       didRead(block.count)
     }
     return isWhole ? hash.digest() : nil
+  }
+
+  /// XXH3-128 of a whole file.
+  public static func digest(of path: FilePath) throws(Failure) -> Digest128 {
+    let file = try File.open(path)
+    guard let digest = try file.digest(of: 0..<file.status().size) else { preconditionFailure("nobody ended it") }
+    return digest
   }
 
   /// SHA-256 of a range, as 64 lower-case hexadecimal digits.

@@ -1,5 +1,6 @@
 import Checkpoint
 public import Diagnostics
+import Digests
 import FileIO
 import Planning
 import SystemPackage
@@ -13,9 +14,10 @@ extension Problem.Code {
 /// How a worker reaches the files of one job: what it can open itself, and what is streamed.
 struct JobFiles: Sendable {
   let plan: Plan
+  let purpose: CoordinatorMessage.JobOffer.Purpose
   let aligned: InputFiles
   let sft: InputFiles
-  /// nil where the output is streamed.
+  /// nil where they cannot be reached from here.
   let output: [File]?
   let prepared: WorkerMessage.Prepared
   /// Whether the output lies on a network filesystem, where others see what was written only once it has left.
@@ -43,12 +45,13 @@ struct JobFiles: Sendable {
       return InputFiles(of: checkpoint, opened: opened, method: method, isRemote: isRemote)
     }
     self.plan = plan
+    purpose = offer.purpose
     aligned = open(.aligned, plan.aligned)
     sft = open(.sft, plan.sft)
     prepared.aligned = aligned.opened.map { $0 == nil ? .streamed : .direct }
     prepared.sft = sft.opened.map { $0 == nil ? .streamed : .direct }
     prepared.notes = Array(prepared.notes.prefix(Limits.notes - 1))
-    switch Self.openOutput(offer.output, plan, roots, calls) {
+    switch Self.openOutput(offer, plan, roots, calls) {
     case .success(let files):
       output = files
       prepared.output = .direct
@@ -121,8 +124,9 @@ struct JobFiles: Sendable {
   }
 
   private static func openOutput(
-    _ output: CoordinatorMessage.JobOffer.Output, _ plan: Plan, _ roots: Roots, _ calls: SystemCalls
+    _ offer: CoordinatorMessage.JobOffer, _ plan: Plan, _ roots: Roots, _ calls: SystemCalls
   ) -> Result<[File], OutputNote> {
+    let output = offer.output
     let folder: FilePath
     switch roots.find(FilePath(output.folder)) {
     case .found(let path): folder = path
@@ -130,12 +134,18 @@ struct JobFiles: Sendable {
     case .outside(let path): return .failure(OutputNote(problem: outside(path)))
     }
     do throws(Failure) {
-      let nonce = try File.contents(of: folder.pushing(FilePath(output.nonceFile)), limit: Limits.nameBytes)
+      let nonceFile = folder.pushing(FilePath(output.nonceFile))
+      let nonce =
+        switch offer.purpose {
+        case .merge: try File.contents(of: nonceFile, limit: Limits.nameBytes)
+        case .verify: Array(try File.digest(of: nonceFile).description.utf8)
+        }
       // Another folder of that name.
       guard nonce == Array(output.nonce.utf8) else { return .failure(OutputNote(problem: nil)) }
       var files: [File] = []
       for planned in plan.files {
-        let file = try File.openForUpdate(folder.appending(planned.name), calls: calls)
+        let path = folder.appending(planned.name)
+        let file = offer.purpose == .merge ? try File.openForUpdate(path, calls: calls) : try File.open(path, calls: calls)
         guard try file.status().size == planned.size else { return .failure(OutputNote(problem: nil)) }
         files.append(file)
       }

@@ -86,6 +86,9 @@ extension WorkerService {
         }
         result = try box.executor.compute(
           task.shard, streamed: task.inputs, into: sink, mayContinue: mayContinue, didFinishBlock: didFinishBlock)
+      } else if task.files.purpose == .verify {
+        result = try box.executor.compute(
+          task.shard, streamed: task.inputs, into: NoSink(), mayContinue: mayContinue, didFinishBlock: didFinishBlock)
       } else if let files = task.files.output {
         let file = files[task.shard.file]
         result = try box.executor.compute(

@@ -12,7 +12,7 @@ final class WorkerTask: Sendable {
   let files: JobFiles
   /// nil where all input files are open.
   let inputs: StreamedInputs?
-  /// nil where the output files are.
+  /// nil where the output files are open, or nothing is written.
   let output: StreamedOutput?
   private let abandoned = Atomic(false)
   private let bytesDone = Atomic(0)
@@ -34,7 +34,7 @@ final class WorkerTask: Sendable {
     inputs = StreamedInputs(of: files.plan.segments(of: shard), didWant: didWant) { side, file in
       (side == .aligned ? files.aligned : files.sft).opened[file] == nil
     }
-    output = files.output == nil ? StreamedOutput() : nil
+    output = files.output == nil && files.purpose == .merge ? StreamedOutput() : nil
   }
 
   var isAbandoned: Bool { abandoned.load(ordering: .acquiring) }

@@ -1,6 +1,7 @@
 public import ArgumentParser
 import Diagnostics
 import Glibc
+import SystemPackage
 import Transport
 public import Wire
 
@@ -54,4 +55,13 @@ extension JobID: ExpressibleByArgument {
     guard let number = Int(argument), number > 0 else { return nil }
     self.init(number)
   }
+}
+
+/// A path that another process can use; relative ones are taken from the current folder.
+func absolute(_ path: String) -> String {
+  let path = FilePath(path)
+  if path.isAbsolute { return path.string }
+  guard let current = getcwd(nil, 0) else { return path.string }
+  defer { free(current) }
+  return FilePath(platformString: current).pushing(path).lexicallyNormalized().string
 }

@@ -88,8 +88,13 @@ struct JobWatch {
   private func conclude(_ job: Status.Job) throws(Failure) {
     console.warn(job.warnings.map(\.problem))
     switch job.state {
+    case .complete where job.kind == .verify:
+      console.emit(Message(type: "verified", job: job))
+      console.result(
+        "verified \(job.output): \(Format.plural(job.shards, "shard")), \(Format.bytes(job.bytes)) read or computed again in \(decimal(job.seconds, job.seconds < 10 ? 2 : 0)) s (\(Format.rate(Double(job.bytes) / job.seconds)))"
+      )
     case .complete:
-      console.emit(Message(job: job))
+      console.emit(Message(type: "merged", job: job))
       console.result(
         "Merged into \(job.output): \(Format.bytes(job.bytes)) in \(Format.plural(job.files.count, "file")), \(decimal(job.seconds, job.seconds < 10 ? 2 : 0)) s (\(Format.rate(Double(job.bytes) / job.seconds)))"
       )
@@ -103,7 +108,7 @@ struct JobWatch {
   }
 
   private struct Message: Encodable {
-    let type = "merged"
+    let type: String
     let job: Status.Job
   }
 }

@@ -1,8 +1,6 @@
 import ArgumentParser
 import Coordinator
 import Diagnostics
-import Glibc
-import SystemPackage
 import Transport
 import Wire
 
@@ -34,13 +32,5 @@ struct SubmitCommand: ParsableCommand {
           .joined(separator: " "))
       try JobWatch.start(.submit(submission), client, waits: wait, console)
     }
-  }
-
-  private func absolute(_ path: String) -> String {
-    let path = FilePath(path)
-    if path.isAbsolute { return path.string }
-    guard let current = getcwd(nil, 0) else { return path.string }
-    defer { free(current) }
-    return FilePath(platformString: current).pushing(path).lexicallyNormalized().string
   }
 }

@@ -2,13 +2,15 @@ import ArgumentParser
 import Coordinator
 import Diagnostics
 import SystemPackage
+import Wire
 
 struct VerifyCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "verify", abstract: "Check a merged checkpoint against its manifest.",
     discussion: """
       Reads every shard and compares its digest. With --recompute the shards are computed again from the inputs, \
-      wherever the manifest says that they are.
+      wherever the manifest says that they are. With --coordinator its workers do both, side by side; paths are then \
+      those of the coordinator's machine.
       """)
 
   @Argument(help: ArgumentHelp("A folder that merge has written.", valueName: "dir"))
@@ -30,6 +32,7 @@ struct VerifyCommand: ParsableCommand {
   var sha256 = false
 
   @OptionGroup(title: "Running") var running: RunOptions
+  @OptionGroup(title: "Workers of a coordinator") var client: ClientOptions
   @OptionGroup(title: "Printing") var console: Console
 
   func validate() throws {
@@ -37,10 +40,14 @@ struct VerifyCommand: ParsableCommand {
     if !recompute && (sample != nil || sft != nil || aligned != nil) {
       throw ValidationError("--sample, --sft and --aligned go with --recompute.")
     }
+    if client.coordinator != nil && (!recompute || sha256) {
+      throw ValidationError("--coordinator goes with --recompute, and not with --sha256.")
+    }
   }
 
   func run() throws {
     try console.reporting { () throws(Failure) in
+      if client.coordinator != nil { return try verifyThere() }
       let display = ProgressDisplay(console: console)
       let cancellation = Cancellation()
       Signals.take(cancelling: cancellation)
@@ -57,6 +64,12 @@ struct VerifyCommand: ParsableCommand {
         }
       }
     }
+  }
+
+  private func verifyThere() throws(Failure) {
+    let request = ClientRequest.Verify(
+      folder: absolute(folder), aligned: aligned.map { absolute($0) }, sft: sft.map { absolute($0) }, sample: sample)
+    try JobWatch.start(.verify(request), client.client(), waits: true, console)
   }
 
   private func check(

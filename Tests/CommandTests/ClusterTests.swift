@@ -187,6 +187,43 @@ import Testing
     #expect(contents("out") == contents("expected"))
   }
 
+  @Test("a merge is proved by the workers of a coordinator, wherever they reach it")
+  func verifies() throws {
+    let tool = try prepare()
+    let cluster = try TestCluster(folder.path)
+    let workers = try [cluster.worker("direct", roots: ["/"]), cluster.worker("streamed", roots: [])]
+    for worker in workers { #expect(worker.waitFor("joined") != nil) }
+    let verify = ["verify", "expected", "--recompute", "--coordinator", cluster.address]
+    let right = try tool.run(verify)
+    #expect(right.status == 0, "\(right.errors)")
+    #expect(right.output.contains("verified \(folder("expected"))"), "\(right.output)")
+    #expect(try cluster.workers().values.allSatisfy { ($0["shards"] as? Int ?? 0) > 0 })
+    let sample = try tool.run(verify + ["--sample", "1", "--json"])
+    #expect(sample.status == 0 && sample.objects.last?["type"] as? String == "verified", "\(sample.output)")
+
+    // A byte of the second shard changes, and a file beside the weights.
+    let weights = folder("expected/model.safetensors")
+    var bytes = try #require(TemporaryFolder.contents(weights))
+    bytes[100_000] ^= 1
+    folder.write(bytes, to: "expected/model.safetensors")
+    folder.write("{}", to: "expected/config.json")
+    let wrong = try tool.run(verify)
+    #expect(wrong.status == 65)
+    #expect(wrong.errors.contains("model.safetensors (byte 65536): shard 1 of 65536 bytes is not what was merged"), "\(wrong.errors)")
+    #expect(wrong.errors.contains("config.json"), "\(wrong.errors)")
+    #expect(!wrong.errors.contains("computed again"), "\(wrong.errors)")
+    #expect(try cluster.job(3)?["kind"] as? String == "verify")
+
+    // Other inputs of the same shapes are not taken for those that were merged.
+    #expect(try tool("sample", "--shape", "tiny", "--output", "other", "--seed", "99").status == 0)
+    let others = try tool.run(verify + ["--aligned", "other/aligned"])
+    #expect(others.status == 65 && others.errors.contains("not the one that was merged"), "\(others.errors)")
+    truncate(weights.string, 1000)
+    let short = try tool.run(verify)
+    #expect(short.status == 65 && short.errors.contains("has 1000 bytes instead of"), "\(short.errors)")
+    for worker in workers { #expect(worker.terminate() == 0) }
+  }
+
   @Test("SIGTERM is not lost however early it comes; the second one ends at once")
   func terminated() throws {
     _ = try prepare()

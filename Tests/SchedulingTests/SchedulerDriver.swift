@@ -181,7 +181,7 @@ struct SchedulerDriver {
 
   static func job(
     _ number: Int = 1, files: [Int] = [10], priority: Int = 0, done: [Int: Digest128] = [:], unchecked: [Int: Digest128] = [:],
-    isResumed: Bool = false, sums: Int = 0
+    isResumed: Bool = false, sums: Int = 0, proved: Set<Int>? = nil
   ) -> Scheduler.JobSpecification {
     let zero = Digest128(high: 0, low: 0)
     let input = CoordinatorMessage.JobOffer.Input(
@@ -198,7 +198,7 @@ struct SchedulerDriver {
         inputs: [.init(side: .aligned, file: file % 2), .init(side: .sft, file: file % 2)])
     }
     return .init(offer: offer, priority: priority, stretches: stretches, done: done, unchecked: unchecked, isResumed: isResumed,
-      sums: sums)
+      sums: sums, proved: proved)
   }
 
   /// - Parameter files: shards of each output file.

@@ -62,6 +62,11 @@ enum Examples {
     .rejected(.init(.version, "speaks 1")),
     .rejected(.init(.session, "the session is over")),
     .job(offer),
+    .job({
+      var proving = offer
+      proving.purpose = .verify
+      return proving
+    }()),
     .forget(.init(job: JobID(2))),
     .grant(.init([attempt, Attempt(job: JobID(1), shard: 0, attempt: 1)])),
     .check(.init([attempt])),
@@ -93,6 +98,8 @@ enum Examples {
         recipe: Recipe(
           alpha: -0.5, arithmetic: .reference, dtype: .bf16, vocabulary: .overlap, maxFileSize: 1, shardSize: 1 << 16),
         priority: -3, syncsFully: false, sha256: true, overwrite: true, restart: true, command: "expomerge submit")),
+    .verify(.init(folder: "/o")),
+    .verify(.init(folder: "/o", aligned: "/a", sft: "/s", sample: 3, priority: -1)),
     .cancel(.init(job: JobID(1))),
     .resume(.init(job: JobID(1), trustsSynced: true)),
     .drainWorker(.init(worker: "n1")),
