@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import shutil
 import signal
@@ -11,12 +12,31 @@ from pathlib import Path
 
 from cluster import Cluster, thousands
 from measure import Argument, Command, CommandFailed, Run, Spread, files_of, remove, say, warm
-from suite import THREADS, Bench, over, recipe, seconds, times
+from suite import THREADS, Bench, over, over_fastest, recipe, seconds, times, weights_size
 
+DURABLE_LIMIT = 1.05
 RESUME_LIMIT = 1.3
 RESTART_LIMIT = 2.0
 RESTART_SHARDS = 10_000
 LARGE_MERGE_SPACE = 20 * 10**9
+
+# durable
+
+
+def durable(bench: Bench) -> None:
+    """A merge whose journal is synced, against one whose journal is not: a preloaded library leaves its syncs out. What is
+    left of a journal without them is some hundreds of rows."""
+    pair = bench.pair("llama-1b")
+    preload = {"LD_PRELOAD": str(bench.programs / "no_journal_sync.so")}
+    for sync in ("none", "full"):
+        synced = bench.merge(pair, "--sync", sync, name=f"merge --sync {sync}")
+        unsynced = dataclasses.replace(synced, name=f"{synced.name}, journal not synced", environment=preload)
+        runs = bench.in_turns("durable", [synced, unsynced], bench.count(9, 3), pair)
+        ratio = over(runs[synced.name], runs[unsynced.name])
+        figure = f"{ratio.text(times)}; fastest runs {times(over_fastest(runs[synced.name], runs[unsynced.name]))}"
+        bench.add("durable", f"{synced.name}: time over that without syncing the journal", figure, f"< {DURABLE_LIMIT}", ratio.median < DURABLE_LIMIT)
+        bench.add_times("durable", runs, weights_size(pair / "aligned"))
+
 
 # resume
 
