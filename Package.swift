@@ -93,7 +93,7 @@ let package = Package(
     .testTarget(
       name: "CheckpointTests", dependencies: ["Checkpoint", "TestSupport", systemPackage],
       resources: [.copy("Fixtures")]),
-    .testTarget(name: "FileIOTests", dependencies: ["FileIO", "Kernels", "TestSupport", systemPackage]),
+    .testTarget(name: "FileIOTests", dependencies: ["FileIO", "Kernels", "CLinux", "Diagnostics", "TestSupport", systemPackage]),
     .testTarget(name: "ZeroMQTests", dependencies: ["ZeroMQ"]),
     .testTarget(
       name: "WorkerTests",

@@ -1,7 +1,9 @@
 #define _GNU_SOURCE
 #include "linux_calls.h"
 
+#include <errno.h>
 #include <fcntl.h>
+#include <linux/openat2.h>
 #include <malloc.h>
 #include <sched.h>
 #include <stdio.h>
@@ -10,6 +12,7 @@
 #include <sys/eventfd.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/vfs.h>
 #include <unistd.h>
 
@@ -40,6 +43,60 @@ int linux_lock(int descriptor) {
 
 int linux_exchange(const char *one, const char *other) {
   return renameat2(AT_FDCWD, one, AT_FDCWD, other, RENAME_EXCHANGE);
+}
+
+// By where the kernel says that it is.
+static int look(int folder, const char *path, int flags, unsigned mode) {
+  char link[64], root[4096], found[4096];
+  snprintf(link, sizeof link, "/proc/self/fd/%d", folder);
+  ssize_t length = readlink(link, root, sizeof root - 1);
+  if (length < 0) return -1;
+  root[length] = 0;
+  // Neither made nor emptied before it is known where it lies.
+  int descriptor = openat(folder, path, flags & ~(O_CREAT | O_TRUNC), mode);
+  if (descriptor < 0 && errno == ENOENT && flags & O_CREAT) return openat(folder, path, flags | O_EXCL | O_NOFOLLOW, mode);
+  if (descriptor < 0) return -1;
+  snprintf(link, sizeof link, "/proc/self/fd/%d", descriptor);
+  ssize_t count = readlink(link, found, sizeof found - 1);
+  int is_whole_tree = strcmp(root, "/") == 0;
+  int is_beneath = count >= length && memcmp(found, root, length) == 0 && (is_whole_tree || count == length || found[length] == '/');
+  if (!is_beneath || (flags & O_TRUNC && ftruncate(descriptor, 0) != 0)) {
+    int number = is_beneath ? errno : EXDEV;
+    close(descriptor);
+    errno = number;
+    return -1;
+  }
+  return descriptor;
+}
+
+static int closing(int folder, int descriptor) {
+  int number = errno;
+  close(folder);
+  errno = number;
+  return descriptor;
+}
+
+int linux_open_and_look(const char *root, const char *path, int flags, unsigned mode) {
+  int folder = open(root, O_PATH | O_DIRECTORY | O_CLOEXEC);
+  return folder < 0 ? -1 : closing(folder, look(folder, path, flags, mode));
+}
+
+int linux_open_beneath(const char *root, const char *path, int flags, unsigned mode) {
+  int folder = open(root, O_PATH | O_DIRECTORY | O_CLOEXEC);
+  if (folder < 0) return -1;
+  struct open_how how;
+  memset(&how, 0, sizeof how);
+  how.flags = (unsigned)flags;
+  how.mode = flags & O_CREAT ? mode & 07777 : 0;
+  how.resolve = RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS;
+  int descriptor;
+  do {
+    descriptor = (int)syscall(SYS_openat2, folder, path, &how, sizeof how);
+    // EAGAIN: something was renamed meanwhile.
+  } while (descriptor < 0 && (errno == EINTR || errno == EAGAIN));
+  // Some sandboxes answer unknown calls with EPERM.
+  if (descriptor < 0 && (errno == ENOSYS || errno == EPERM)) descriptor = look(folder, path, flags, mode);
+  return closing(folder, descriptor);
 }
 
 int linux_available_cpus(void) {

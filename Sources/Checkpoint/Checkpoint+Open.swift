@@ -1,5 +1,5 @@
 public import Diagnostics
-import FileIO
+public import FileIO
 public import SystemPackage
 
 extension Problem.Code {
@@ -16,14 +16,14 @@ extension Checkpoint {
   /// Looks at a checkpoint: a folder, or one safetensors file. Reads headers, the index and config.json; no weights.
   ///
   /// - Throws: every problem of the folder at once.
-  public static func open(_ path: FilePath) throws(Failure) -> Checkpoint {
-    switch try Directories.live.kind(of: path) {
+  public static func open(_ path: FilePath, calls: SystemCalls = .live) throws(Failure) -> Checkpoint {
+    switch try Directories(calls: calls).kind(of: path) {
     case .directory:
-      return try openFolder(path)
+      return try openFolder(path, calls)
     case .file:
       let folder = path.removingLastComponent()
       let name = path.lastComponent?.string ?? ""
-      return try assemble(folder: folder.isEmpty ? "." : folder, names: [name], index: nil)
+      return try assemble(folder: folder.isEmpty ? "." : folder, names: [name], index: nil, calls)
     case .other, nil:
       throw Failure(
         .inputNotFound,
@@ -31,15 +31,15 @@ extension Checkpoint {
     }
   }
 
-  private static func openFolder(_ folder: FilePath) throws(Failure) -> Checkpoint {
-    let names = try Directories.live.names(in: folder)
-    let weights = try findWeights(in: folder, names: names)
-    var checkpoint = try assemble(folder: folder, names: weights.files, index: weights.index)
-    let others = try OtherFiles.list(in: folder)
+  private static func openFolder(_ folder: FilePath, _ calls: SystemCalls) throws(Failure) -> Checkpoint {
+    let names = try Directories(calls: calls).names(in: folder)
+    let weights = try findWeights(in: folder, names: names, calls)
+    var checkpoint = try assemble(folder: folder, names: weights.files, index: weights.index, calls)
+    let others = try OtherFiles.list(in: folder, Directories(calls: calls))
     var config: ModelConfig?
     if names.contains("config.json") {
       let path = folder.appending("config.json")
-      config = try ModelConfig(json: File.contents(of: path, limit: ModelConfig.sizeLimit), file: path.string)
+      config = try ModelConfig(json: File.contents(of: path, limit: ModelConfig.sizeLimit, calls: calls), file: path.string)
     }
     checkpoint = Checkpoint(
       folder: folder, files: checkpoint.files, tensors: checkpoint.tensors, config: config,
@@ -56,7 +56,7 @@ extension Checkpoint {
   }
 
   /// Follows transformers: `model.safetensors`, or the files that an index names.
-  private static func findWeights(in folder: FilePath, names: [String]) throws(Failure) -> Weights {
+  private static func findWeights(in folder: FilePath, names: [String], _ calls: SystemCalls) throws(Failure) -> Weights {
     func refusal(_ code: Problem.Code, _ message: String, remedy: String) -> Failure {
       Failure(.badData, Problem(code, message, file: folder.string, remedy: remedy))
     }
@@ -70,7 +70,7 @@ extension Checkpoint {
     if let name = indices.first {
       let path = folder.appending(name)
       let index = try CheckpointIndex.parse(
-        json: File.contents(of: path, limit: CheckpointIndex.sizeLimit), file: path.string)
+        json: File.contents(of: path, limit: CheckpointIndex.sizeLimit, calls: calls), file: path.string)
       let files = Set(index.weightMap.values)
       if weights.contains("model.safetensors") && !files.contains("model.safetensors") {
         throw refusal(
@@ -125,7 +125,7 @@ extension Checkpoint {
   // MARK: what is in them
 
   private static func assemble(
-    folder: FilePath, names: [String], index: (name: String, content: CheckpointIndex)?
+    folder: FilePath, names: [String], index: (name: String, content: CheckpointIndex)?, _ calls: SystemCalls
   ) throws(Failure) -> Checkpoint {
     var files: [WeightFile] = []
     var tensors: [Tensor] = []
@@ -137,7 +137,7 @@ extension Checkpoint {
     for name in names {
       let path = folder.appending(name)
       do throws(Failure) {
-        files.append(WeightFile(name: name, header: try readHeader(of: path)))
+        files.append(WeightFile(name: name, header: try readHeader(of: path, calls: calls)))
       } catch {
         category = error.category
         problems += error.problems.map { problem in
@@ -198,8 +198,8 @@ extension Checkpoint {
   }
 
   /// Reads and parses the header of one file.
-  public static func readHeader(of path: FilePath) throws(Failure) -> SafetensorsHeader {
-    let file = try File.open(path)
+  public static func readHeader(of path: FilePath, calls: SystemCalls = .live) throws(Failure) -> SafetensorsHeader {
+    let file = try File.open(path, calls: calls)
     let size = try file.status().size
     let prefix = try file.read(at: 0, count: min(size, 8))
     let length = try SafetensorsHeader.jsonLength(prefix: prefix, fileSize: size, file: path.string)

@@ -22,18 +22,18 @@ enum OtherFiles {
   /// Bytes; larger files are taken for weights or data in disguise.
   static let sizeLimit = 64 << 20
 
-  static func list(in folder: FilePath) throws(Failure) -> Listing {
+  static func list(in folder: FilePath, _ directories: Directories) throws(Failure) -> Listing {
     var listing = Listing()
-    try list(folder, prefix: "", depth: 0, into: &listing)
+    try list(folder, directories, prefix: "", depth: 0, into: &listing)
     return listing
   }
 
   private static func list(
-    _ folder: FilePath, prefix: String, depth: Int, into listing: inout Listing
+    _ folder: FilePath, _ directories: Directories, prefix: String, depth: Int, into listing: inout Listing
   ) throws(Failure) {
     let names: [String]
     do throws(Failure) {
-      names = try Directories.live.names(in: folder)
+      names = try directories.names(in: folder)
     } catch {
       guard depth > 0 else { throw error }
       return listing.leaveOut(folder, "the folder cannot be listed")
@@ -41,14 +41,14 @@ enum OtherFiles {
     for name in names {
       let path = folder.appending(name)
       let relative = prefix + name
-      switch try Directories.live.kind(of: path) {
+      switch try directories.kind(of: path) {
       case .directory where !ignoredFolders.contains(name):
         // A linked folder could lead anywhere, also back here.
-        let isLink = try Directories.live.isSymbolicLink(path)
+        let isLink = try directories.isSymbolicLink(path)
         if isLink || depth == 8 {
           listing.leaveOut(path, isLink ? "a linked folder" : "the folders are too deep")
         } else {
-          try list(path, prefix: relative + "/", depth: depth + 1, into: &listing)
+          try list(path, directories, prefix: relative + "/", depth: depth + 1, into: &listing)
         }
       case nil:
         listing.leaveOut(path, "a link to nowhere, or a name that is not UTF-8")

@@ -52,12 +52,13 @@ extension CoordinatorService {
       id: id, aligned: submission.aligned, sft: submission.sft, output: submission.output,
       alpha: submission.recipe.alpha, priority: submission.priority, context: context, startedAt: Self.now
     ) { _ in }
+    let calls = configuration.calls
     prepare(id, FilePath(submission.output), options) { () throws(Failure) in
-      try Self.requireAbsolute([submission.aligned, submission.sft, submission.output])
+      try Self.check([submission.aligned, submission.sft, submission.output], calls)
       let plan = try Plan(
-        aligned: Checkpoint.open(FilePath(submission.aligned)), sft: Checkpoint.open(FilePath(submission.sft)),
+        aligned: Checkpoint.open(FilePath(submission.aligned), calls: calls), sft: Checkpoint.open(FilePath(submission.sft), calls: calls),
         recipe: submission.recipe)
-      let look = try QuickLook.estimate(plan, context)
+      let look = try QuickLook.estimate(plan, context, calls: calls)
       return (plan, plan.aligned.warnings + plan.sft.warnings + DeltaJudgement.warnings(about: look, isSample: true))
     } then: {
       reply($0.map { id })
@@ -70,9 +71,13 @@ extension CoordinatorService {
       Problem(.init("coordinator-ending"), "the coordinator is about to end", remedy: "submit again when it is back"))
   }
 
-  static func requireAbsolute(_ paths: [String]) throws(Failure) {
-    for path in paths where !FilePath(path).isAbsolute {
-      throw Failure(.usage, Problem(.pathNotAbsolute, "is not an absolute path", file: path))
+  /// - Throws: where a path of a client is not absolute, or leads out of the folders that may be used.
+  static func check(_ paths: [String], _ calls: SystemCalls) throws(Failure) {
+    for path in paths {
+      guard FilePath(path).isAbsolute else {
+        throw Failure(.usage, Problem(.pathNotAbsolute, "is not an absolute path", file: path))
+      }
+      try calls.confinement?.check(FilePath(path))
     }
   }
 
@@ -127,9 +132,10 @@ extension CoordinatorService {
     let context = RunContext(threads: configuration.context.threads, readMethod: configuration.context.readMethod)
     jobs[id] = ServedJob(record, context: context, startedAt: Self.now)
     remember(.info, id, "resumed", "job \(id) is gone on with")
+    let calls = configuration.calls
     prepare(id, FilePath(record.output), options, resuming: record) { () throws(Failure) in
       let plan = try Plan(
-        aligned: Checkpoint.open(FilePath(record.aligned)), sft: Checkpoint.open(FilePath(record.sft)),
+        aligned: Checkpoint.open(FilePath(record.aligned), calls: calls), sft: Checkpoint.open(FilePath(record.sft), calls: calls),
         recipe: record.recipe)
       return (plan, plan.aligned.warnings + plan.sft.warnings)
     } then: {
@@ -156,7 +162,7 @@ extension CoordinatorService {
     jobThreads.submit { [self] in
       let result: Result<Prepared, Failure>
       do throws(Failure) {
-        if let record, let shared, try InterruptedPublication.finish(record, in: shared.0) {
+        if let record, let shared, try InterruptedPublication.finish(record, in: shared.0, calls: calls) {
           result = .success(.published)
         } else {
           if let record, let shared, record.state.isFinal { try shared.0.setState(record.number, .running, problem: nil) }

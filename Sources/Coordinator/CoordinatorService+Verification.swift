@@ -24,7 +24,7 @@ extension CoordinatorService {
     jobThreads.submit { [self] in
       let result: Result<PreparedVerification, Failure>
       do throws(Failure) {
-        try Self.requireAbsolute([request.folder, request.aligned, request.sft].compactMap { $0 })
+        try Self.check([request.folder, request.aligned, request.sft].compactMap { $0 }, calls)
         result = .success(try PreparedVerification(request, job: id, context: context, calls: calls))
       } catch {
         result = .failure(error)

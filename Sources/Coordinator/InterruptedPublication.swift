@@ -49,30 +49,31 @@ enum InterruptedPublication {
   /// Tidies up after a job of a coordinator.
   ///
   /// - Returns: whether it had been published.
-  static func finish(_ record: JobRecord, in journal: Journal) throws(Failure) -> Bool {
+  static func finish(_ record: JobRecord, in journal: Journal, calls: SystemCalls) throws(Failure) -> Bool {
+    let directories = Directories(calls: calls)
     guard record.state == .publishing, let options = MergeJob.Options(stored: record.options) else { return false }
-    let (output, partial) = try OutputFolder.places(FilePath(record.output))
-    guard try Directories.live.kind(of: partial.appending(OutputFolder.stateName)) == nil,
-      try Directories.live.kind(of: output.appending(Manifest.fileName)) != nil
+    let (output, partial) = try OutputFolder.places(FilePath(record.output), directories)
+    guard try directories.kind(of: partial.appending(OutputFolder.stateName)) == nil,
+      try directories.kind(of: output.appending(Manifest.fileName)) != nil
     else { return false }
-    let manifest = try Manifest.read(from: output)
+    let manifest = try Manifest.read(from: output, calls: calls)
     let shards = try journal.shards(of: record.number)
     guard manifest.plan == record.plan, manifest.weights == Manifest.weightsDigest(of: shards.map(\.digest)) else {
       return false
     }
-    try removeOld(output, partial)
-    if options.sync == .full { try Directories.live.sync(output.removingLastComponent()) }
-    if try Directories.live.kind(of: output.appending(OutputFolder.stateName)) != nil {
-      try OutputFolder.removeState(of: output)
+    try removeOld(output, partial, directories)
+    if options.sync == .full { try directories.sync(output.removingLastComponent()) }
+    if try directories.kind(of: output.appending(OutputFolder.stateName)) != nil {
+      try OutputFolder.removeState(of: output, directories)
     }
     try journal.setState(record.number, .complete, problem: nil)
     return true
   }
 
   /// Removes the output that was replaced: it is where the new one was made, or was moved away.
-  private static func removeOld(_ output: FilePath, _ partial: FilePath) throws(Failure) {
+  private static func removeOld(_ output: FilePath, _ partial: FilePath, _ directories: Directories = .live) throws(Failure) {
     for old in [partial, OutputFolder.replaced(output)] where OutputFolder.isReplaced(old, by: output) {
-      try Directories.live.removeTree(old)
+      try directories.removeTree(old)
     }
   }
 }

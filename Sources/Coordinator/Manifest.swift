@@ -1,6 +1,6 @@
 public import Diagnostics
 public import Digests
-import FileIO
+public import FileIO
 import FoundationEssentials
 public import Kernels
 public import Planning
@@ -74,7 +74,7 @@ public struct Manifest: Sendable, Equatable, Codable {
   }
 
   /// Reads the manifest of a merged checkpoint.
-  public static func read(from folder: FilePath) throws(Failure) -> Manifest {
+  public static func read(from folder: FilePath, calls: SystemCalls = .live) throws(Failure) -> Manifest {
     let path = folder.appending(fileName)
     guard try Directories.live.kind(of: path) != nil else {
       throw Failure(
@@ -86,7 +86,7 @@ public struct Manifest: Sendable, Equatable, Codable {
     let decoder = JSONDecoder()
     decoder.nonConformingFloatDecodingStrategy = .convertFromString(
       positiveInfinity: "inf", negativeInfinity: "-inf", nan: "nan")
-    let data = try Data(File.contents(of: path, limit: sizeLimit))
+    let data = try Data(File.contents(of: path, limit: sizeLimit, calls: calls))
     guard let header = try? decoder.decode(Header.self, from: data) else {
       throw refusal("is not a manifest of expomerge", path)
     }

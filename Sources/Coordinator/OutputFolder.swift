@@ -159,7 +159,7 @@ public struct OutputFolder: ~Copyable {
     let hasFiles = try directories.names(in: partial).contains { $0 != stateName }
     let isMerge = try directories.kind(of: state.appending(journalName)) != nil
     let isJob = try directories.kind(of: state.appending(ownerName)) != nil
-    let name = isJob ? try Self.name(in: state.appending(ownerName)) : ""
+    let name = isJob ? try Self.name(in: state.appending(ownerName), directories) : ""
     // What belongs to nobody is read back like all else.
     if resumes, !isMerge, !isJob || owner.isCalled(name) { return true }
     guard hasFiles || isMerge || isJob else { return false }
@@ -181,8 +181,8 @@ public struct OutputFolder: ~Copyable {
   }
 
   /// The owner's name, as it was claimed.
-  private static func name(in file: FilePath) throws(Failure) -> String {
-    let line = try File.contents(of: file, limit: 1 << 16)
+  private static func name(in file: FilePath, _ directories: Directories) throws(Failure) -> String {
+    let line = try File.contents(of: file, limit: 1 << 16, calls: directories.calls)
     return String(decoding: line.prefix { $0 != UInt8(ascii: "\n") }, as: UTF8.self)
   }
 
@@ -327,7 +327,7 @@ public struct OutputFolder: ~Copyable {
       let target = partial.pushing(FilePath(companion.path))
       if target.removingLastComponent() != partial { try directories.makeDirectory(target.removingLastComponent()) }
       var contents = try File.contents(
-        of: checkpoint.folder.pushing(FilePath(companion.path)), limit: 1 << 30)
+        of: checkpoint.folder.pushing(FilePath(companion.path)), limit: 1 << 30, calls: calls)
       if companion.path == "config.json", let name = dtype?.torchName, let config = checkpoint.config {
         contents = config.json(withDType: name)
       }

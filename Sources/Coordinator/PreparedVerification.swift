@@ -31,7 +31,7 @@ final class PreparedVerification: Sendable {
   init(
     _ request: ClientRequest.Verify, job: JobID, context: RunContext, calls: SystemCalls
   ) throws(Failure) {
-    let verification = try Verification(FilePath(request.folder), context: context)
+    let verification = try Verification(FilePath(request.folder), context: context, calls: calls)
     folder = try Directories.live.resolve(verification.folder)
     manifest = verification.manifest
     var report = Verification.Report()
@@ -40,7 +40,7 @@ final class PreparedVerification: Sendable {
     try verification.checkOthers(&report)
     found = Mutex(report.problems)
     source = try verification.source(
-      aligned: request.aligned.map { FilePath($0) }, sft: request.sft.map { FilePath($0) }, calls: calls)
+      aligned: request.aligned.map { FilePath($0) }, sft: request.sft.map { FilePath($0) })
     expected = manifest.files.flatMap(\.shards)
     proved = Set(verification.pick(request.sample))
     let path = folder.appending(Manifest.fileName)
@@ -48,7 +48,7 @@ final class PreparedVerification: Sendable {
       job, .verify,
       output: .init(
         folder: folder.string, nonceFile: Manifest.fileName,
-        nonce: try File.digest(of: path).description))
+        nonce: try File.digest(of: path, calls: calls).description))
   }
 
   /// Of what is read, and of what is computed.

@@ -1,6 +1,6 @@
 public import Diagnostics
 import Digests
-import FileIO
+public import FileIO
 public import Kernels
 public import Planning
 import Synchronization
@@ -13,9 +13,9 @@ public enum QuickLook {
   private static let pageLimit = 8192
 
   /// Estimated sums over the whole pair; sums only, as counts of rare elements cannot be estimated.
-  public static func estimate(_ plan: Plan, _ context: RunContext) throws(Failure) -> DeltaSums {
-    let aligned = try InputFiles(of: plan.aligned, method: .pread)
-    let sft = try InputFiles(of: plan.sft, method: .pread)
+  public static func estimate(_ plan: Plan, _ context: RunContext, calls: SystemCalls = .live) throws(Failure) -> DeltaSums {
+    let aligned = try InputFiles(of: plan.aligned, method: .pread, calls: calls)
+    let sft = try InputFiles(of: plan.sft, method: .pread, calls: calls)
     let computed = plan.pairs.indices.filter { plan.pairs[$0].treatment != .copy && plan.pairs[$0].elementCount > 0 }
     let step = max(1, (computed.count + pageLimit - 1) / pageLimit)
     let chosen = stride(from: 0, to: computed.count, by: step).map { computed[$0] }

@@ -1,7 +1,7 @@
 import Checkpoint
 public import Diagnostics
 import Digests
-import FileIO
+public import FileIO
 import Planning
 public import SystemPackage
 import Wire
@@ -28,11 +28,13 @@ public struct Verification: Sendable {
   public let folder: FilePath
   public let manifest: Manifest
   private let context: RunContext
+  private let calls: SystemCalls
 
-  public init(_ folder: FilePath, context: RunContext) throws(Failure) {
+  public init(_ folder: FilePath, context: RunContext, calls: SystemCalls = .live) throws(Failure) {
     self.folder = folder
-    manifest = try Manifest.read(from: folder)
+    manifest = try Manifest.read(from: folder, calls: calls)
     self.context = context
+    self.calls = calls
   }
 
   private struct Piece: Sendable {
@@ -100,7 +102,7 @@ public struct Verification: Sendable {
       }
     }
     let known = Set(manifest.files.map(\.name))
-    for name in try Directories.live.names(in: folder) where name.hasSuffix(".safetensors") && !known.contains(name) {
+    for name in try Directories(calls: calls).names(in: folder) where name.hasSuffix(".safetensors") && !known.contains(name) {
       report.problems.append(
         Problem(
           .fileUnlisted, "the file is not part of the merge, but a loader may take it for weights",
@@ -135,7 +137,7 @@ public struct Verification: Sendable {
           remedy: "merge again, or fetch the file again"))
       return nil
     }
-    return try File.open(path)
+    return try File.open(path, calls: calls)
   }
 
   private static func digest(
@@ -223,10 +225,10 @@ public struct Verification: Sendable {
   }
 
   /// The inputs, if they are those that were merged.
-  func source(aligned: FilePath?, sft: FilePath?, calls: SystemCalls = .live) throws(Failure) -> JobSource {
+  func source(aligned: FilePath?, sft: FilePath?) throws(Failure) -> JobSource {
     let plan = try Plan(
-      aligned: Checkpoint.open(aligned ?? FilePath(manifest.aligned.path)),
-      sft: Checkpoint.open(sft ?? FilePath(manifest.sft.path)), recipe: manifest.recipe)
+      aligned: Checkpoint.open(aligned ?? FilePath(manifest.aligned.path), calls: calls),
+      sft: Checkpoint.open(sft ?? FilePath(manifest.sft.path), calls: calls), recipe: manifest.recipe)
     guard plan.fingerprint == manifest.plan, plan.files.map(\.shardCount) == manifest.files.map(\.shards.count) else {
       throw Failure(
         .badData,

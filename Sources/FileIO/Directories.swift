@@ -12,7 +12,7 @@ public enum EntryKind: Sendable, Equatable {
 
 /// Operations on names: folders, renames, links.
 public struct Directories: Sendable {
-  private let calls: SystemCalls
+  package let calls: SystemCalls
 
   public init(calls: SystemCalls = .live) {
     self.calls = calls
@@ -67,8 +67,12 @@ public struct Directories: Sendable {
 
   /// The names in a folder to the letter, in no order; readdir(3).
   public func entries(in path: FilePath) throws(Failure) -> [FilePath.Component] {
-    guard let stream = path.withPlatformString({ opendir($0) }) else {
-      throw Failure.system("list", file: path.string, errno: errno)
+    let descriptor = calls.open(path, O_RDONLY | O_DIRECTORY)
+    guard descriptor >= 0, let stream = fdopendir(descriptor) else {
+      let number = errno
+      if descriptor >= 0 { close(descriptor) }
+      if number == EXDEV { throw Confinement.refusal(path) }
+      throw Failure.system("list", file: path.string, errno: number)
     }
     defer { closedir(stream) }
     var entries: [FilePath.Component] = []
@@ -93,6 +97,7 @@ public struct Directories: Sendable {
 
   /// Makes a folder and those above it; mode 0777 less the umask. A folder that is there is fine.
   public func makeDirectory(_ path: FilePath) throws(Failure) {
+    try calls.confinement?.check(changing: path)
     if path.withPlatformString({ mkdir($0, 0o777) }) == 0 { return }
     let number = errno
     if number == EEXIST, try kind(of: path) == .directory { return }
@@ -106,6 +111,7 @@ public struct Directories: Sendable {
 
   /// rename(2): one file or folder takes the place of another, at once.
   public func rename(_ from: FilePath, to: FilePath) throws(Failure) {
+    for path in [from, to] { try calls.confinement?.check(changing: path) }
     guard from.withPlatformString({ f in to.withPlatformString { calls.rename(f, $0) } }) == 0 else {
       throw Failure.system("rename to \(to.string)", file: from.string, errno: errno)
     }
@@ -115,6 +121,7 @@ public struct Directories: Sendable {
   ///
   /// - Returns: false where the filesystem cannot.
   public func exchange(_ one: FilePath, _ other: FilePath) throws(Failure) -> Bool {
+    for path in [one, other] { try calls.confinement?.check(changing: path) }
     let status = one.withPlatformString { first in other.withPlatformString { calls.exchange(first, $0) } }
     if status == 0 { return true }
     if errno == EINVAL || errno == ENOSYS { return false }
@@ -123,7 +130,7 @@ public struct Directories: Sendable {
 
   /// Waits until the names in a folder are on the disk; fsync(2). Filesystems that cannot are left alone.
   public func sync(_ path: FilePath) throws(Failure) {
-    let descriptor = path.withPlatformString { Glibc.open($0, O_RDONLY | O_DIRECTORY | O_CLOEXEC) }
+    let descriptor = calls.open(path, O_RDONLY | O_DIRECTORY)
     guard descriptor >= 0 else { throw Failure.system("open", file: path.string, errno: errno) }
     defer { close(descriptor) }
     if calls.fsync(descriptor) != 0, errno != EINVAL, errno != EROFS {
@@ -133,6 +140,7 @@ public struct Directories: Sendable {
 
   /// Removes a file, a link, or a folder with all that is in it. Links are not followed.
   public func removeTree(_ path: FilePath) throws(Failure) {
+    try calls.confinement?.check(changing: path)
     var info = stat()
     guard path.withPlatformString({ lstat($0, &info) }) == 0 else {
       if errno == ENOENT { return }

@@ -49,8 +49,9 @@ public final class File: Sendable {
     _ path: FilePath, _ flags: Int32, action: String, calls: SystemCalls
   ) throws(Failure) -> File {
     while true {
-      let descriptor = path.withPlatformString { Glibc.open($0, flags | O_CLOEXEC, 0o666) }
+      let descriptor = calls.open(path, flags, mode: 0o666)
       if descriptor >= 0 { return File(path: path, descriptor: descriptor, calls: calls) }
+      if errno == EXDEV { throw Confinement.refusal(path) }
       if errno != EINTR { throw Failure.system(action, file: path.string, errno: errno) }
     }
   }

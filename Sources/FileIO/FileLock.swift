@@ -21,7 +21,7 @@ public struct FileLock: ~Copyable {
   /// - Throws: `locked`, naming the holder, where another process or value has it.
   public static func acquire(_ path: FilePath, holder: String, calls: SystemCalls = .live) throws(Failure) -> FileLock {
     while true {
-      let file = try File.openOrCreate(path)
+      let file = try File.openOrCreate(path, calls: calls)
       guard file.withDescriptor(calls.lock) == 0 else {
         let number = errno
         guard number == EAGAIN || number == EACCES else { throw file.failure("lock", errno: number) }

@@ -1,5 +1,6 @@
 import CLinux
 public import Glibc
+import SystemPackage
 
 /// The system calls that can fail for reasons outside the program, in one place where a test can make them fail.
 ///
@@ -17,8 +18,24 @@ public struct SystemCalls: Sendable {
 
   public var exchange: @Sendable (UnsafePointer<CChar>, UnsafePointer<CChar>) -> Int32 = { linux_exchange($0, $1) }
 
+  /// Where files may be opened and made; nil for anywhere.
+  public var confinement: Confinement?
+
   public init() {}
+
+  /// The same calls, for files beneath some folders only.
+  public func confined(to confinement: Confinement) -> SystemCalls {
+    var calls = self
+    calls.confinement = confinement
+    return calls
+  }
 
   /// The real ones.
   public static let live = SystemCalls()
+
+  /// open(2) with `O_CLOEXEC`, where files may be opened.
+  func open(_ path: FilePath, _ flags: Int32, mode: mode_t = 0) -> Int32 {
+    if let confinement { return confinement.open(path, flags, mode: mode) }
+    return path.withPlatformString { Glibc.open($0, flags | O_CLOEXEC, mode) }
+  }
 }

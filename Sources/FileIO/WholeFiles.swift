@@ -5,8 +5,8 @@ extension File {
   /// All of a small file.
   ///
   /// - Parameter limit: bytes; a larger file is refused rather than read into memory.
-  public static func contents(of path: FilePath, limit: Int) throws(Failure) -> [UInt8] {
-    let file = try open(path)
+  public static func contents(of path: FilePath, limit: Int, calls: SystemCalls = .live) throws(Failure) -> [UInt8] {
+    let file = try open(path, calls: calls)
     let size = try file.status().size
     guard size <= limit else {
       throw Failure(

@@ -23,8 +23,8 @@ extension File {
   }
 
   /// XXH3-128 of a whole file.
-  public static func digest(of path: FilePath) throws(Failure) -> Digest128 {
-    let file = try File.open(path)
+  public static func digest(of path: FilePath, calls: SystemCalls = .live) throws(Failure) -> Digest128 {
+    let file = try File.open(path, calls: calls)
     guard let digest = try file.digest(of: 0..<file.status().size) else { preconditionFailure("nobody ended it") }
     return digest
   }

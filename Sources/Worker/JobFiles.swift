@@ -8,7 +8,6 @@ import Wire
 
 extension Problem.Code {
   public static let staleCopy = Self("stale-copy")
-  public static let outsideRoots = Self("outside-roots")
 }
 
 /// How a worker reaches the files of one job: what it can open itself, and what is streamed.
@@ -28,6 +27,7 @@ struct JobFiles: Sendable {
   ///
   /// Blocks; reads a megabyte of each input file.
   init(_ offer: CoordinatorMessage.JobOffer, plan: Plan, roots: Roots, method: ReadMethod?, calls: SystemCalls) {
+    let calls = calls.confined(to: roots.confinement)
     var prepared = WorkerMessage.Prepared(job: offer.job)
     func open(_ side: Side, _ checkpoint: Checkpoint) -> InputFiles {
       var opened: [File?] = []
@@ -137,8 +137,8 @@ struct JobFiles: Sendable {
       let nonceFile = folder.pushing(FilePath(output.nonceFile))
       let nonce =
         switch offer.purpose {
-        case .merge: try File.contents(of: nonceFile, limit: Limits.nameBytes)
-        case .verify: Array(try File.digest(of: nonceFile).description.utf8)
+        case .merge: try File.contents(of: nonceFile, limit: Limits.nameBytes, calls: calls)
+        case .verify: Array(try File.digest(of: nonceFile, calls: calls).description.utf8)
         }
       // Another folder of that name.
       guard nonce == Array(output.nonce.utf8) else { return .failure(OutputNote(problem: nil)) }

@@ -15,12 +15,13 @@ public struct Roots: Sendable {
     }
   }
 
-  private let roots: [FilePath]
+  /// Where what is found is opened.
+  let confinement: Confinement
   private let mappings: [Mapping]
 
   /// - Parameter roots: existing folders; links are followed.
   public init(_ roots: [FilePath], mappings: [Mapping] = []) {
-    self.roots = roots.compactMap { root in try? Directories.live.resolve(root) }
+    confinement = Confinement(roots)
     // The most specific first.
     self.mappings = mappings.sorted { $0.from.components.count > $1.from.components.count }
   }
@@ -47,9 +48,9 @@ public struct Roots: Sendable {
       path = mapping.to.appending(Array(rest))
     }
     // Without roots everything is streamed, and nobody expects otherwise.
-    if roots.isEmpty { return .missing }
+    if confinement.isEmpty { return .missing }
     guard let resolved = try? Directories.live.resolve(path) else { return .missing }
-    return roots.contains { resolved.starts(with: $0) } ? .found(resolved) : .outside(resolved)
+    return confinement.contains(resolved) ? .found(resolved) : .outside(resolved)
   }
 }
 

@@ -8,6 +8,7 @@ import Journal
 import SystemPackage
 import Threads
 import Transport
+import Worker
 import ZeroMQ
 
 struct CoordinatorCommand: ParsableCommand {
@@ -26,6 +27,11 @@ struct CoordinatorCommand: ParsableCommand {
 
   @Option(help: ArgumentHelp("The folder for what outlives the process; made where it is missing.", valueName: "dir"))
   var state: String
+
+  @Option(
+    name: .customLong("root"),
+    help: ArgumentHelp("A folder that jobs may read from and write to, with all beneath it; may be repeated. Default: everything.", valueName: "dir"))
+  var roots: [String] = []
 
   @OptionGroup(title: "Running") var running: RunOptions
   @OptionGroup(title: "Logging") var log: LogOptions
@@ -47,6 +53,8 @@ struct CoordinatorCommand: ParsableCommand {
       var configuration = CoordinatorService.Configuration()
       configuration.epoch = state.epoch
       configuration.journal = state.journal
+      for root in roots { try Roots.check(FilePath(root)) }
+      if !roots.isEmpty { configuration.calls = .live.confined(to: Confinement(roots.map { FilePath($0) })) }
       configuration.nextJob = try state.journal.nextJobNumber()
       let records = try state.journal.jobs()
       configuration.context = RunContext(threads: running.threadCount, readMethod: running.read.method)

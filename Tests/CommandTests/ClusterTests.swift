@@ -224,6 +224,42 @@ import Testing
     for worker in workers { #expect(worker.terminate() == 0) }
   }
 
+  @Test("a coordinator with roots reads and writes nothing outside of them")
+  func roots() throws {
+    let tool = try prepare()
+    folder.write("secret", to: "out/secret")
+    rename(folder("pair").string, folder("outside").string)
+    folder.makeFolder(folder("in"))
+    #expect(try tool("sample", "--shape", "tiny", "--output", "in/pair").status == 0)
+    let coordinator = try Daemon(
+      ["coordinator", "--listen", "tcp://127.0.0.1:0", "--state", "state", "--root", "in"], in: folder.path)
+    let line = coordinator.waitFor("listens at") ?? ""
+    let address = line.split(separator: " ").first { $0.hasPrefix("tcp://") }.map { String($0.dropLast()) } ?? ""
+    let worker = try Daemon(["worker", "--coordinator", address], in: folder.path)
+    func submit(sft: String = "in/pair/sft", to output: String) throws -> Tool.Result {
+      try tool(
+        "submit", "--coordinator", address, "--sft", sft, "--aligned", "in/pair/aligned", "--alpha", "0.3", "--output", output,
+        "--wait")
+    }
+    func expectRefusal(_ result: Tool.Result, sourceLocation: SourceLocation = #_sourceLocation) {
+      #expect([77, 73].contains(result.status), "\(result.errors)", sourceLocation: sourceLocation)
+      #expect(result.errors.contains("lies outside of the folders"), "\(result.errors)", sourceLocation: sourceLocation)
+    }
+    expectRefusal(try submit(sft: "outside/sft", to: "in/merged"))
+    expectRefusal(try submit(to: "out/merged"))
+    #expect(symlink(folder("out").string, folder("in/way").string) == 0)
+    expectRefusal(try submit(to: "in/way/merged"))
+    // Files beside the weights are copied: not those that lie elsewhere.
+    #expect(symlink(folder("out/secret").string, folder("in/pair/aligned/notes.txt").string) == 0)
+    expectRefusal(try submit(to: "in/merged"))
+    unlink(folder("in/pair/aligned/notes.txt").string)
+    #expect(TemporaryFolder.names(in: folder("out")) == ["secret"])
+    #expect(try submit(to: "in/merged").status == 0)
+    expectRefusal(try tool("verify", "outside", "--recompute", "--coordinator", address))
+    #expect(try tool("verify", "in/merged", "--recompute", "--coordinator", address).status == 0)
+    #expect(worker.terminate() == 0)
+  }
+
   @Test("SIGTERM is not lost however early it comes; the second one ends at once")
   func terminated() throws {
     _ = try prepare()

@@ -19,6 +19,13 @@ int linux_lock(int descriptor);
 /// renameat2(2) with RENAME_EXCHANGE: the two names change places at once. 0, or -1 and errno.
 int linux_exchange(const char *one, const char *other);
 
+/// openat2(2) with RESOLVE_BENEATH: opens what lies beneath a folder, links followed as long as they do not lead out. An
+/// older kernel opens it and then looks where it is. -1 and errno, EXDEV where it lies outside.
+int linux_open_beneath(const char *root, const char *path, int flags, unsigned mode);
+
+/// The way of the older kernel.
+int linux_open_and_look(const char *root, const char *path, int flags, unsigned mode);
+
 /// statx(2): 1 when the path is the root of a mount, 0 when it is not or that cannot be told.
 int linux_is_mount_point(const char *path);
 
