@@ -326,14 +326,17 @@ public struct OutputFolder: ~Copyable {
     for companion in checkpoint.companions {
       let target = partial.pushing(FilePath(companion.path))
       if target.removingLastComponent() != partial { try directories.makeDirectory(target.removingLastComponent()) }
-      var contents = try File.contents(
-        of: checkpoint.folder.pushing(FilePath(companion.path)), limit: 1 << 30)
-      if companion.path == "config.json", let name = dtype?.torchName, let config = checkpoint.config {
-        contents = config.json(withDType: name)
-      }
-      copied.append(try write(contents, to: companion.path))
+      copied.append(try write(Self.contents(of: companion.path, checkpoint, dtype), to: companion.path))
     }
     return copied
+  }
+
+  /// What a file beside the weights holds in the output.
+  static func contents(of companion: String, _ checkpoint: Checkpoint, _ dtype: DType?) throws(Failure) -> [UInt8] {
+    if companion == "config.json", let name = dtype?.torchName, let config = checkpoint.config {
+      return config.json(withDType: name)
+    }
+    return try File.contents(of: checkpoint.folder.pushing(FilePath(companion)), limit: 1 << 30)
   }
 
   @discardableResult

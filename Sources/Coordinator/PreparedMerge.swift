@@ -300,7 +300,7 @@ final class PreparedMerge: Sendable {
         } catch {
           unsynced.withLock { _ = $0.insert(index) }
           // At once: whoever went on after a crash would find them in the page cache, and take them for written.
-          try? forgetShards(of: index)
+          _ = try? forgetShards(of: index)
           throw error
         }
         try journal.journal.setSynced(journal.number, file: index)

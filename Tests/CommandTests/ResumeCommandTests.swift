@@ -137,6 +137,35 @@ import Testing
     #expect(site.outputs == ["out"])
   }
 
+  @Test(
+    "a damaged journal in an output that is complete keeps nobody from merging there",
+    arguments: Damage.allCases.filter { $0 != .newer }, [[], ["--restart"], ["--overwrite"], ["--overwrite", "--alpha", "0.4"]])
+  func damagedAfterPublishing(damage: Damage, options: [String]) async throws {
+    let site = site
+    let (crashed, between, refused, again, verified, expected) = try await onThread {
+      _ = try site.tool.run(Site.merge("elsewhere", options.filter { $0 != "--restart" }))
+      _ = try site.tool.run(Site.merge("out", ["--dtype", "f32"]))
+      // The old output still waits beside the new one to be removed.
+      let crashed = try site.crash(at: .parentSynced, Site.merge("out", ["--overwrite"]))
+      let between = site.outputs
+      let journal = site.folder("out/.expomerge/journal.sqlite")
+      switch damage {
+      case .garbage, .newer: site.folder.write([UInt8](repeating: 7, count: 20_000), to: "out/.expomerge/journal.sqlite")
+      case .truncated: truncate(journal.string, 5000)
+      case .empty: truncate(journal.string, 0)
+      }
+      let refused = try site.tool.run(Site.merge("out", ["--alpha", "0.5"]))
+      let again = try site.tool.run(Site.merge("out", options + ["--json"]))
+      return (crashed, between, refused, again, try site.tool("verify", "out").status, site.contents("elsewhere"))
+    }
+    #expect(crashed.signal == SIGKILL && between == ["elsewhere", "out", "out.partial"])
+    #expect(refused.status == 73 && refused.errors.contains("the output exists already"), "\(refused.errors)")
+    #expect(again.status == 0 && verified == 0, "\(again.errors)")
+    #expect(again.objects.last?["wasComplete"] as? Bool == !options.contains("--overwrite"))
+    #expect(site.contents("out") == expected)
+    #expect(site.outputs == ["elsewhere", "out"])
+  }
+
   @Test("--overwrite that was given only when going on is not forgotten")
   func lateOverwrite() async throws {
     let site = site
