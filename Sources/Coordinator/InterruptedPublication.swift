@@ -67,7 +67,7 @@ enum InterruptedPublication {
     if try Directories.live.kind(of: output.appending(OutputFolder.stateName)) != nil {
       try OutputFolder.removeState(of: output)
     }
-    try journal.setState(record.number, .complete, problem: nil)
+    try journal.setState(record.number, .complete, failure: nil)
     return true
   }
 

@@ -110,6 +110,12 @@ public struct OutputFolder: ~Copyable {
   ) throws(Failure) -> OutputFolder {
     let directories = Directories(calls: calls)
     let (output, partial) = try places(path, directories)
+    // It was there when the job began. To make it again would be to fill the disk below a place that is not mounted.
+    if resumes, try directories.kind(of: output.removingLastComponent()) == nil {
+      throw refusal(
+        .fileNotFound, "the folder of the output is not there any more", output.removingLastComponent(),
+        remedy: "mount it, or make it")
+    }
     for input in inputs {
       let input = try directories.resolve(input)
       for made in [output, partial] where made.starts(with: input) || input.starts(with: made) {
@@ -244,7 +250,7 @@ public struct OutputFolder: ~Copyable {
     }
     if try directories.kind(of: path) != nil { return try directories.resolve(path) }
     if try directories.isSymbolicLink(path) {
-      throw refusal(.outputExists, "is a link to nowhere", path, remedy: "remove it, or choose another output")
+      throw refusal(.fileNotFound, "is a link to nowhere", path, remedy: "remove it, or choose another output")
     }
     guard let name = path.lastComponent else { return path }
     guard name.kind == .regular else {

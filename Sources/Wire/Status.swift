@@ -42,6 +42,9 @@ public struct Status: Sendable, Equatable, Codable {
       }
     }
 
+    /// The phase of a job that is being prepared and waits for what is not there; `problems` tells what.
+    public static let waiting = "waiting"
+
     public var job: JobID
     public var state: JobState
     /// What is being done when the state is preparing or finishing.

@@ -71,7 +71,7 @@ struct StatusView {
       ["job", "state", "done", "", "shards", "running", "rate", "ETA", "output"],
       status.jobs.map { job in
         [
-          "\(job.job)", job.state.rawValue,
+          "\(job.job)", job.phase == Status.Job.waiting ? job.phase : job.state.rawValue,
           job.bytes > 0 ? "\(job.bytesDone * 100 / job.bytes) %" : "-",
           job.bytes > 0 ? "of \(Format.bytes(job.bytes))" : "", "\(job.shardsDone)/\(job.shards)",
           job.state == .running ? "\(job.shardsRunning)" : "-", Format.rate(job.rate),
