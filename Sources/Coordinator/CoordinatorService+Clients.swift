@@ -39,18 +39,16 @@ extension CoordinatorService {
     }
   }
 
-  /// Tells a client, from any thread, that its job is running, or why not.
+  /// Tells a client, from the loop, that its job is running, or why not.
   private func submitted(_ number: Int, _ route: [UInt8]) -> @Sendable (Result<JobID, Failure>) -> Void {
-    { [loop] result in
-      loop.perform {
-        self.assumeIsolated { service in
-          let reply: ClientReply =
-            switch result {
-            case .success(let job): .submitted(.init(job: job))
-            case .failure(let failure): .error(.init(failure))
-            }
-          service.send(reply.encoded(request: number), to: route)
-        }
+    { result in
+      self.assumeIsolated { service in
+        let reply: ClientReply =
+          switch result {
+          case .success(let job): .submitted(.init(job: job))
+          case .failure(let failure): .error(.init(failure))
+          }
+        service.send(reply.encoded(request: number), to: route)
       }
     }
   }
@@ -74,8 +72,9 @@ extension CoordinatorService {
 
   private func status(_ id: JobID, _ now: Instant) -> Status.Job? {
     guard let job = jobs[id] else { return nil }
+    let phase = job.retryAt != nil ? Status.Job.waiting : job.context.progress.snapshot.phase.rawValue
     var status = Status.Job(
-      job: id, kind: job.kind, state: job.state, phase: job.state.isOver ? "" : job.context.progress.snapshot.phase.rawValue,
+      job: id, kind: job.kind, state: job.state, phase: job.state.isOver ? "" : phase,
       priority: job.priority, aligned: job.aligned, sft: job.sft, output: job.output, alpha: job.alpha)
     status.bytes = job.bytes
     status.files = job.files

@@ -39,7 +39,9 @@ extension CoordinatorService {
 
   /// Takes on what a client submits. Its paths are looked at now, so that what is wrong is told at once.
   func submit(_ submission: ClientRequest.Submission, then reply: @escaping @Sendable (Result<JobID, Failure>) -> Void) {
-    guard !isEnding else { return reply(.failure(Self.ending)) }
+    guard !isEnding else {
+      return reply(.failure(Self.ending("it takes on nothing more", remedy: "submit again when it is back")))
+    }
     let id = newJobID()
     var options = MergeJob.Options()
     options.sync = submission.syncsFully ? .full : .none
@@ -60,15 +62,7 @@ extension CoordinatorService {
         recipe: submission.recipe)
       let look = try QuickLook.estimate(plan, context, calls: calls)
       return (plan, plan.aligned.warnings + plan.sft.warnings + DeltaJudgement.warnings(about: look, isSample: true))
-    } then: {
-      reply($0.map { id })
-    }
-  }
-
-  static var ending: Failure {
-    Failure(
-      .unavailable,
-      Problem(.init("coordinator-ending"), "the coordinator is about to end", remedy: "submit again when it is back"))
+    } then: { reply($0) }
   }
 
   /// - Throws: where a path of a client is not absolute, or leads out of the folders that may be used.
@@ -90,7 +84,19 @@ extension CoordinatorService {
         let over = records.filter(\.state.isFinal)
         for record in over.dropLast(service.configuration.memory) { service.forgetJob(JobID(record.number)) }
         for record in over.suffix(service.configuration.memory) { service.show(record) }
-        for record in records where !record.state.isFinal { service.resume(record) { _ in } }
+        for record in records where !record.state.isFinal { service.takeUp(record) }
+      }
+    }
+  }
+
+  private func takeUp(_ record: JobRecord) {
+    resume(record, isPatient: true) { [weak self] result in
+      self?.assumeIsolated { service in
+        let id = JobID(record.number)
+        guard case .failure(let failure) = result, service.jobs[id] == nil, !service.isEnding else { return }
+        // Not even begun: it is shown all the same.
+        service.jobs[id] = ServedJob(record, context: service.configuration.context, startedAt: Self.now)
+        service.conclude(id, .failed, failure)
       }
     }
   }
@@ -101,13 +107,14 @@ extension CoordinatorService {
     var job = ServedJob(record, context: configuration.context, startedAt: Self.now.adding(milliseconds: -duration))
     job.state = Status.JobState(record.state)
     job.endedAt = Self.now
-    job.failure = record.problem.map { Failure(.inputOutput, $0) }
+    job.failure = record.failure
     jobs[id] = job
   }
 
   /// Goes on with a job that was stopped or failed, in this life or an earlier one.
   func resume(_ question: ClientRequest.Resume, then reply: @escaping @Sendable (Result<JobID, Failure>) -> Void) {
     let id = question.job
+    if jobs[id]?.retryAt != nil { return prepareAgain(id, trustsSynced: question.trustsSynced, then: reply) }
     guard let job = jobs[id], let record = job.record, job.state == .failed || job.state == .cancelled else {
       let state = jobs[id]?.state.rawValue
       let message = state.map { "job \(id) is \($0), and there is nothing to go on with" } ?? "there is no job \(id)"
@@ -120,28 +127,72 @@ extension CoordinatorService {
     resume(record, trustsSynced: question.trustsSynced, then: reply)
   }
 
+  /// - Parameter isPatient: whether it waits for what is not there yet, rather than fail.
   private func resume(
-    _ record: JobRecord, trustsSynced: Bool = false, then reply: @escaping @Sendable (Result<JobID, Failure>) -> Void
+    _ record: JobRecord, trustsSynced: Bool = false, isPatient: Bool = false,
+    then reply: @escaping @Sendable (Result<JobID, Failure>) -> Void
   ) {
     let id = JobID(record.number)
-    guard var options = MergeJob.Options(stored: record.options), !isEnding else {
-      let problem = Problem(.init("cannot-resume"), "job \(id) cannot be gone on with by this coordinator")
-      return reply(.failure(Failure(.unavailable, problem)))
+    guard !isEnding else {
+      return reply(.failure(Self.ending("job \(id) is not gone on with", remedy: "try again when it is back")))
     }
-    options.trustsSynced = trustsSynced
+    guard let options = MergeJob.Options(stored: record.options) else {
+      let problem = Problem(
+        .optionsUnreadable, "what was asked for of job \(id) beside the recipe cannot be read",
+        file: configuration.journal?.path.string, remedy: "submit it again, with --restart")
+      return reply(.failure(Failure(.badData, problem)))
+    }
     let context = RunContext(threads: configuration.context.threads, readMethod: configuration.context.readMethod)
     jobs[id] = ServedJob(record, context: context, startedAt: Self.now)
+    jobs[id]?.isPatient = isPatient
     remember(.info, id, "resumed", "job \(id) is gone on with")
+    prepare(record, options, trustsSynced, reply)
+  }
+
+  private func prepare(
+    _ record: JobRecord, _ options: MergeJob.Options, _ trustsSynced: Bool,
+    _ reply: @escaping @Sendable (Result<JobID, Failure>) -> Void
+  ) {
+    var options = options
+    options.trustsSynced = trustsSynced
     let calls = configuration.calls
-    prepare(id, FilePath(record.output), options, resuming: record) { () throws(Failure) in
+    prepare(JobID(record.number), FilePath(record.output), options, resuming: record) { () throws(Failure) in
       let plan = try Plan(
         aligned: Checkpoint.open(FilePath(record.aligned), calls: calls), sft: Checkpoint.open(FilePath(record.sft), calls: calls),
         recipe: record.recipe)
       return (plan, plan.aligned.warnings + plan.sft.warnings)
-    } then: {
-      reply($0.map { id })
-    }
+    } then: { reply($0) }
   }
+
+  // MARK: jobs that wait
+
+  /// What the job needs is not there now: it stays as the journal has it, and is tried again.
+  private func wait(_ id: JobID, _ failure: Failure) {
+    if jobs[id]?.failure != failure {
+      let seconds = configuration.retryMilliseconds / 1000
+      remember(.warning, id, "waiting", "job \(id) waits: \(failure); it is tried again every \(seconds) s")
+    }
+    jobs[id]?.failure = failure
+    jobs[id]?.retryAt = Self.now.adding(milliseconds: configuration.retryMilliseconds)
+    reply(id, .failure(failure))
+  }
+
+  /// Tries those again that have waited long enough.
+  func retryWaitingJobs() {
+    guard !isEnding else { return }
+    let now = Self.now
+    for (id, job) in jobs { if let time = job.retryAt, time <= now { prepareAgain(id) { _ in } } }
+  }
+
+  private func prepareAgain(
+    _ id: JobID, trustsSynced: Bool = false, then reply: @escaping @Sendable (Result<JobID, Failure>) -> Void
+  ) {
+    guard let record = jobs[id]?.record, let options = MergeJob.Options(stored: record.options) else { return }
+    jobs[id]?.retryAt = nil
+    prepare(record, options, trustsSynced, reply)
+  }
+
+  // MARK: preparing
 
   /// What has become of preparing a job.
   private enum Prepared: Sendable {
@@ -150,13 +201,16 @@ extension CoordinatorService {
     case published
   }
 
-  /// - Parameter plan: run on a thread that may block; with warnings.
+  /// - Parameters:
+  ///   - plan: run on a thread that may block; with warnings.
+  ///   - reply: called once, on the loop.
   private func prepare(
     _ id: JobID, _ output: FilePath, _ options: MergeJob.Options, resuming record: JobRecord? = nil,
     hasCompany: Bool = true, plan: @escaping @Sendable () throws(Failure) -> (Plan, [Problem]),
-    then reply: @escaping @Sendable (Result<Void, Failure>) -> Void = { _ in }
+    then reply: (@Sendable (Result<JobID, Failure>) -> Void)? = nil
   ) {
     guard let job = jobs[id] else { return }
+    replies[id] = reply
     let (context, priority) = (job.context, job.priority)
     let (calls, shared) = (configuration.calls, configuration.journal.map { ($0, configuration.epoch) })
     jobThreads.submit { [self] in
@@ -165,7 +219,7 @@ extension CoordinatorService {
         if let record, let shared, try InterruptedPublication.finish(record, in: shared.0, calls: calls) {
           result = .success(.published)
         } else {
-          if let record, let shared, record.state.isFinal { try shared.0.setState(record.number, .running, problem: nil) }
+          if let record, let shared, record.state.isFinal { try shared.0.setState(record.number, .running, failure: nil) }
           let (plan, warnings) = try plan()
           let merge = try PreparedMerge(
             plan, job: id, output: output, options: options, context: context, calls: calls, shared: shared,
@@ -176,24 +230,46 @@ extension CoordinatorService {
         result = .failure(error)
       }
       loop.perform { self.assumeIsolated { $0.prepared(id, result) } }
-      reply(result.map { _ in })
     }
+  }
+
+  /// Answers whoever waits to hear whether a job runs.
+  func reply(_ id: JobID, _ result: Result<JobID, Failure>) {
+    replies.removeValue(forKey: id)?(result)
+  }
+
+  /// Nobody is left without an answer by a coordinator that ends.
+  func answerBeforeEnding() {
+    for id in replies.keys.sorted() {
+      let remedy = "see expomerge status when it is back, and submit the job again if it is not there"
+      reply(id, .failure(Self.ending("job \(id) was not prepared in time", remedy: remedy)))
+    }
+  }
+
+  static func ending(_ message: String, remedy: String) -> Failure {
+    Failure(.unavailable, Problem(.coordinatorEnding, "the coordinator is about to end: \(message)", remedy: remedy))
   }
 
   private func prepared(_ id: JobID, _ result: Result<Prepared, Failure>) {
     switch result {
     case .failure(let failure):
       endIfJournalFailed(failure)
-      conclude(id, .failed, failure)
+      let waits = jobs[id]?.isPatient == true && failure.mayPass
+      guard !waits || jobs[id]?.isCancelled == true else { return wait(id, failure) }
+      conclude(id, waits ? .cancelled : .failed, waits ? Self.cancelled : failure)
       // A job that never began is told to who submitted it, and forgotten.
       if jobs[id]?.record == nil { jobs[id] = nil }
     case .success(.published):
       jobs[id]?.state = .complete
       jobs[id]?.endedAt = Self.now
+      jobs[id]?.failure = nil
       logger.info("job \(id) had been published: \(jobs[id]?.output ?? "")")
+      reply(id, .success(id))
     case .success(.merge(let merge, let warnings)):
       jobs[id]?.warnings = warnings
+      jobs[id]?.failure = nil
       jobs[id]?.record = merge.record
+      defer { reply(id, .success(id)) }
       for warning in merge.warnings { logger.warning("job \(id): \(warning)") }
       guard jobs[id]?.isCancelled == false else {
         jobThreads.submit { [self] in
@@ -251,6 +327,7 @@ extension CoordinatorService {
     jobs[id]?.isCancelled = true
     job.context.cancellation.cancel()
     if job.state == .running { tell(.cancel(id)) }
+    if job.retryAt != nil { conclude(id, .cancelled, Self.cancelled) }
     return true
   }
 
@@ -481,7 +558,8 @@ extension CoordinatorService {
     }
   }
 
-  private func closed(_ id: JobID) {
+  private func closed(_ id: JobID, _ failure: Failure?) {
+    if let failure { reply(id, .failure(failure)) }
     let waiting = jobs[id]?.afterClosing ?? []
     jobs[id]?.afterClosing = nil
     for work in waiting { work() }
@@ -491,6 +569,7 @@ extension CoordinatorService {
     guard let job = jobs[id], !job.state.isOver else { return }
     jobs[id]?.state = state
     jobs[id]?.endedAt = Self.now
+    jobs[id]?.retryAt = nil
     if let failure {
       jobs[id]?.failure = failure
       if state == .failed {
@@ -508,21 +587,22 @@ extension CoordinatorService {
     jobs[id]?.afterClosing = []
     jobs[id]?.meter.forget()
     let merge = job.merge
-    let problem = jobs[id]?.failure?.problems.first
+    let reason = jobs[id]?.failure
     // What the coordinator itself could not go on with goes on at its next start.
     let staysOpen = fatal != nil
     if !staysOpen { jobs[id]?.record?.state = final }
     jobThreads.submit { [self] in
       do throws(Failure) {
         if let journal = configuration.journal, merge != nil || job.record != nil, state != .complete, !staysOpen {
-          try journal.setState(id.number, final, problem: problem)
+          try journal.setState(id.number, final, failure: reason)
         }
       } catch {
         logger.error("\(error)")
       }
       merge?.close()
       if let failure { job.completion(.failure(failure)) } else if let outcome { job.completion(.success(outcome)) }
-      loop.perform { self.assumeIsolated { $0.closed(id) } }
+      // Only now: what is told is in the journal.
+      loop.perform { self.assumeIsolated { $0.closed(id, reason) } }
     }
     let over = jobs.values.filter(\.state.isOver).sorted { $0.id < $1.id }
     for old in over.dropLast(configuration.memory) { forgetJob(old.id) }
@@ -539,6 +619,8 @@ extension CoordinatorService {
 }
 
 extension Problem.Code {
+  static let coordinatorEnding = Self("coordinator-ending")
+  static let optionsUnreadable = Self("options-unreadable")
   static let pathNotAbsolute = Self("path-not-absolute")
   static let resultInvalid = Self("result-invalid")
 }

@@ -13,13 +13,16 @@ import ZeroMQ
 /// A job that proves a merge: its shards are read back, and computed again, by whoever has room.
 extension CoordinatorService {
   func verify(_ request: ClientRequest.Verify, then reply: @escaping @Sendable (Result<JobID, Failure>) -> Void) {
-    guard !isEnding else { return reply(.failure(Self.ending)) }
+    guard !isEnding else {
+      return reply(.failure(Self.ending("it takes on nothing more", remedy: "ask again when it is back")))
+    }
     let id = newJobID()
     let context = RunContext(threads: configuration.context.threads, readMethod: configuration.context.readMethod)
     jobs[id] = ServedJob(
       id: id, aligned: request.aligned ?? "", sft: request.sft ?? "", output: request.folder, alpha: 0,
       priority: request.priority, isVerification: true, context: context, startedAt: Self.now
     ) { _ in }
+    replies[id] = reply
     let calls = configuration.calls
     jobThreads.submit { [self] in
       let result: Result<PreparedVerification, Failure>
@@ -30,11 +33,11 @@ extension CoordinatorService {
         result = .failure(error)
       }
       loop.perform { self.assumeIsolated { $0.prepared(id, result) } }
-      reply(result.map { _ in id })
     }
   }
 
   private func prepared(_ id: JobID, _ result: Result<PreparedVerification, Failure>) {
+    reply(id, result.map { _ in id })
     guard case .success(let verification) = result, let job = jobs[id] else {
       jobs[id] = nil
       return

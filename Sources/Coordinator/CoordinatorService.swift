@@ -31,6 +31,10 @@ public actor CoordinatorService {
     public var memory = 100
     /// Time for running shards to end when the coordinator is asked to.
     public var graceMilliseconds = 30_000
+    /// Time for threads to come back after that. A filesystem that hangs keeps them for ever.
+    public var threadMilliseconds = 5_000
+    /// Between two tries of a job of an earlier life whose inputs are not there.
+    public var retryMilliseconds = 30_000
 
     public init() {}
   }
@@ -66,6 +70,8 @@ public actor CoordinatorService {
   lazy var dataServer = makeDataServer()
   var jobs: [JobID: ServedJob] = [:]
   var workers: [SessionID: WorkerRecord] = [:]
+  /// Who waits to hear whether a job that is being prepared runs.
+  var replies: [JobID: @Sendable (Result<JobID, Failure>) -> Void] = [:]
   /// How often each job was handed to the scheduler.
   var timesRun: [JobID: Int] = [:]
   var isEnding = false
@@ -172,9 +178,12 @@ public actor CoordinatorService {
 
   /// Waits for the threads of a coordinator that has ended: what they still write must be in the journal before that is
   /// closed.
-  public nonisolated func finishThreads() {
+  ///
+  /// - Returns: whether they have come back; nothing that is promised hangs on those that have not.
+  @discardableResult
+  public nonisolated func finishThreads() -> Bool {
     jobThreads.stop()
-    jobThreads.join()
+    return jobThreads.join(milliseconds: configuration.threadMilliseconds)
   }
 
   /// Grants nothing more, lets running shards and publishing end within the grace time, and closes.
@@ -219,8 +228,9 @@ public actor CoordinatorService {
     guard isEnding, let since = endingSince, let onEnd else { return }
     let isPatient = Self.now.milliseconds(since: since) < configuration.graceMilliseconds
     let isFinishing = jobs.values.contains { $0.state == .finishing || $0.waitsForQuiet }
-    if isFinishing || isPatient && scheduler.hasLeases { return }
+    if isFinishing || isPatient && (scheduler.hasLeases || !replies.isEmpty) { return }
     self.onEnd = nil
+    answerBeforeEnding()
     close()
     onEnd(fatal)
   }
@@ -229,6 +239,7 @@ public actor CoordinatorService {
 
   private func tick() {
     tell(.tick)
+    retryWaitingJobs()
     endIfDone()
   }
 

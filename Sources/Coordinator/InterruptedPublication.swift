@@ -11,39 +11,41 @@ import Worker
 enum InterruptedPublication {
   /// Tidies up after a merge of its own.
   ///
-  /// - Returns: what it came to, if the output is what would be merged now; nil where there is nothing to go on with.
-  static func finish(_ plan: Plan, output path: FilePath, options: MergeJob.Options) throws(Failure) -> MergeJob.Outcome? {
+  /// - Returns: whether there was something to tidy up, and so OUTPUT is the new one and complete.
+  static func finish(output path: FilePath, options: MergeJob.Options) throws(Failure) -> Bool {
     let (output, partial) = try OutputFolder.places(path)
     let state = output.appending(OutputFolder.stateName)
-    let journalPath = state.appending(OutputFolder.journalName)
-    guard try Directories.live.kind(of: journalPath) != nil else { return nil }
+    let journal = state.appending(OutputFolder.journalName)
+    guard try Directories.live.kind(of: journal) != nil else { return false }
     let lock = try FileLock.acquire(state.appending("lock"), holder: "process \(getpid()) on \(hostName)")
-    let journal = try Journal.open(journalPath)
-    var outcome: MergeJob.Outcome?
-    do throws(Failure) {
-      guard let record = try journal.jobs().first, record.state == .publishing else {
-        // Somebody has renamed the folder before it was complete.
-        journal.close()
-        return nil
-      }
-      let manifest = try Manifest.read(from: output)
-      if record.plan == plan.fingerprint, manifest.plan == plan.fingerprint, try record.isMade(of: plan) {
-        let kept = MergeJournal(journal: journal, number: record.number, epoch: 0, isOwn: true)
-        let results = try kept.results(plan)
-        let statistics = MergeStatistics(results.keys.sorted().compactMap { results[$0] }, plan: plan)
-        outcome = MergeJob.Outcome(
-          output: output, manifest: manifest, statistics: statistics, warnings: [], resumed: plan.shardCount, redone: 0)
-      }
-      try removeOld(output, partial)
-    } catch {
-      journal.close()
-      throw error
-    }
-    journal.close()
+    // Else somebody has renamed the folder before it was complete, or has damaged it since.
+    guard try isPublishing(journal, options.permissions), (try? Manifest.read(from: output)) != nil else { return false }
+    try removeOld(output, partial)
     if options.sync == .full { try Directories.live.sync(output.removingLastComponent()) }
     try OutputFolder.removeState(of: output)
     _ = consume lock
-    return outcome
+    return true
+  }
+
+  /// Whether a merge's journal says that its folder is about to get its name, or would say so if it could be read: what
+  /// stands in its way is not worth to keep anybody from merging.
+  private static func isPublishing(_ path: FilePath, _ permissions: OutputFolder.Permissions) throws(Failure) -> Bool {
+    do throws(Failure) {
+      let journal = try Journal.open(path)
+      defer { journal.close() }
+      return try journal.jobs().first?.state == .publishing
+    } catch {
+      switch error.problems[0].code {
+      // A manifest tells as much: it is written when all shards are done.
+      case .journalInvalid: return true
+      case .journalNewer where permissions.overwrite: return false
+      case .journalNewer:
+        var failure = error
+        failure.problems[0].remedy = "run that version, or replace the output with --overwrite"
+        throw failure
+      default: throw error
+      }
+    }
   }
 
   /// Tidies up after a job of a coordinator.
@@ -66,7 +68,7 @@ enum InterruptedPublication {
     if try directories.kind(of: output.appending(OutputFolder.stateName)) != nil {
       try OutputFolder.removeState(of: output, directories)
     }
-    try journal.setState(record.number, .complete, problem: nil)
+    try journal.setState(record.number, .complete, failure: nil)
     return true
   }
 
@@ -75,14 +77,5 @@ enum InterruptedPublication {
     for old in [partial, OutputFolder.replaced(output)] where OutputFolder.isReplaced(old, by: output) {
       try directories.removeTree(old)
     }
-  }
-}
-
-extension JobRecord {
-  /// Whether the inputs of a plan, which is the same, are what they were.
-  fileprivate func isMade(of plan: Plan) throws(Failure) -> Bool {
-    let aligned = try InputFingerprint.all(plan.aligned, InputFiles(of: plan.aligned), plan: plan)
-    let sft = try InputFingerprint.all(plan.sft, InputFiles(of: plan.sft), plan: plan)
-    return alignedFiles == aligned && sftFiles == sft
   }
 }

@@ -54,6 +54,8 @@ public struct MergeJob: Sendable {
     public let resumed: Int
     /// Of these, what was not in the output any more.
     public let redone: Int
+    /// Whether all had been done before, and nothing was left to do.
+    public var wasComplete = false
   }
 
   private let plan: Plan
@@ -75,12 +77,18 @@ public struct MergeJob: Sendable {
     self.company = company
   }
 
-  /// Merges. Nothing is called OUTPUT before it is complete.
+  /// Merges. Nothing is called OUTPUT before it is complete. Where it is there already, and is what this merge would
+  /// make, nothing is done.
   ///
   /// - Throws: `interrupted` after a cancellation; `OUTPUT.partial` is then left.
   public func run() throws(Failure) -> Outcome {
     context.progress.begin(.preparing, total: 0)
-    if let outcome = try InterruptedPublication.finish(plan, output: output, options: options) { return outcome }
+    let wasPublished = try InterruptedPublication.finish(output: output, options: options)
+    if wasPublished || !options.permissions.overwrite,
+      let outcome = try CompleteOutput.find(plan, output: output, options: options)
+    {
+      return outcome
+    }
     let network = Context()
     let loop = EventLoop(name: "expomerge")
     defer { loop.stop() }

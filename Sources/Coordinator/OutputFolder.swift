@@ -110,6 +110,12 @@ public struct OutputFolder: ~Copyable {
   ) throws(Failure) -> OutputFolder {
     let directories = Directories(calls: calls)
     let (output, partial) = try places(path, directories)
+    // It was there when the job began. To make it again would be to fill the disk below a place that is not mounted.
+    if resumes, try directories.kind(of: output.removingLastComponent()) == nil {
+      throw refusal(
+        .fileNotFound, "the folder of the output is not there any more", output.removingLastComponent(),
+        remedy: "mount it, or make it")
+    }
     for input in inputs {
       let input = try directories.resolve(input)
       for made in [output, partial] where made.starts(with: input) || input.starts(with: made) {
@@ -244,7 +250,7 @@ public struct OutputFolder: ~Copyable {
     }
     if try directories.kind(of: path) != nil { return try directories.resolve(path) }
     if try directories.isSymbolicLink(path) {
-      throw refusal(.outputExists, "is a link to nowhere", path, remedy: "remove it, or choose another output")
+      throw refusal(.fileNotFound, "is a link to nowhere", path, remedy: "remove it, or choose another output")
     }
     guard let name = path.lastComponent else { return path }
     guard name.kind == .regular else {
@@ -326,14 +332,19 @@ public struct OutputFolder: ~Copyable {
     for companion in checkpoint.companions {
       let target = partial.pushing(FilePath(companion.path))
       if target.removingLastComponent() != partial { try directories.makeDirectory(target.removingLastComponent()) }
-      var contents = try File.contents(
-        of: checkpoint.folder.pushing(FilePath(companion.path)), limit: 1 << 30, calls: calls)
-      if companion.path == "config.json", let name = dtype?.torchName, let config = checkpoint.config {
-        contents = config.json(withDType: name)
-      }
-      copied.append(try write(contents, to: companion.path))
+      copied.append(try write(Self.contents(of: companion.path, checkpoint, dtype, calls: calls), to: companion.path))
     }
     return copied
+  }
+
+  /// What a file beside the weights holds in the output.
+  static func contents(
+    of companion: String, _ checkpoint: Checkpoint, _ dtype: DType?, calls: SystemCalls = .live
+  ) throws(Failure) -> [UInt8] {
+    if companion == "config.json", let name = dtype?.torchName, let config = checkpoint.config {
+      return config.json(withDType: name)
+    }
+    return try File.contents(of: checkpoint.folder.pushing(FilePath(companion)), limit: 1 << 30, calls: calls)
   }
 
   @discardableResult

@@ -206,7 +206,7 @@ final class PreparedMerge: Sendable {
       let path = made.output
       return (path, sealed.0, sealed.1, try made.publish(durable: options.sync == .full))
     }
-    if !journal.isOwn { try journal.journal.setState(journal.number, .complete, problem: nil) }
+    if !journal.isOwn { try journal.journal.setState(journal.number, .complete, failure: nil) }
     return MergeJob.Outcome(
       output: path, manifest: manifest, statistics: statistics, warnings: warnings + self.warnings(about: statistics) + late,
       resumed: unchecked.count + trusted.count, redone: differing.load(ordering: .relaxed))
@@ -253,7 +253,7 @@ final class PreparedMerge: Sendable {
       try folder.sync(except: plan)
       CrashPoint.folderSynced.pass()
     }
-    try journal.journal.setState(journal.number, .publishing, problem: nil)
+    try journal.journal.setState(journal.number, .publishing, failure: nil)
     // Its last page must be in the file before that moves.
     if journal.isOwn { journal.journal.close() }
     CrashPoint.publishing.pass()

@@ -37,6 +37,10 @@ struct ServedJob {
   var lostSyncs = 0
   /// What waits until the job that is over has let go of its output; nil where nothing is held.
   var afterClosing: [@Sendable () -> Void]?
+  /// Whether it waits for inputs and folders that are not there: one that an earlier life had begun.
+  var isPatient = false
+  /// When preparing it is tried again; nil unless it waits.
+  var retryAt: Instant?
   /// As the journal has it, once it has.
   var record: JobRecord?
 }

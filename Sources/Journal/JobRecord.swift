@@ -39,13 +39,13 @@ public struct JobRecord: Sendable, Equatable {
   public var sftFiles: [InputFingerprint]
   /// What workers find in the output folder if it is the right one.
   public var nonce: String
-  /// Why it failed.
-  public var problem: Problem?
+  /// Why it failed: what kind of failure it was, and its first problem.
+  public var failure: Failure?
 
   public init(
     number: Int, state: State = .running, priority: Int = 0, submittedAt: Int, endedAt: Int? = nil, recipe: Recipe,
     aligned: String, sft: String, output: String, options: String, plan: Digest128, alignedFiles: [InputFingerprint],
-    sftFiles: [InputFingerprint], nonce: String, problem: Problem? = nil
+    sftFiles: [InputFingerprint], nonce: String, failure: Failure? = nil
   ) {
     self.number = number
     self.state = state
@@ -61,6 +61,6 @@ public struct JobRecord: Sendable, Equatable {
     self.alignedFiles = alignedFiles
     self.sftFiles = sftFiles
     self.nonce = nonce
-    self.problem = problem
+    self.failure = failure
   }
 }

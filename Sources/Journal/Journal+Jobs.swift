@@ -43,13 +43,13 @@ extension Journal {
       try db.execute(
         sql: """
           INSERT INTO job (number, state, priority, submitted_at, ended_at, recipe, aligned, sft, output, options, plan,
-            aligned_files, sft_files, nonce, problem)
-          VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+            aligned_files, sft_files, nonce, problem, exit_code)
+          VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
           """,
         arguments: [
           job.number, job.state.rawValue, job.priority, job.submittedAt, job.endedAt, StoredJSON.encode(job.recipe),
           job.aligned, job.sft, job.output, job.options, job.plan.blob, StoredJSON.encode(job.alignedFiles),
-          StoredJSON.encode(job.sftFiles), job.nonce, job.problem.map { StoredJSON.encode(StoredProblem($0)) },
+          StoredJSON.encode(job.sftFiles), job.nonce, Self.stored(job.failure), job.failure?.exitCode,
         ])
     }
   }
@@ -80,7 +80,7 @@ extension Journal {
         db,
         sql: """
           SELECT number, state, priority, submitted_at, ended_at, recipe, aligned, sft, output, options, plan, aligned_files,
-            sft_files, nonce, problem
+            sft_files, nonce, problem, exit_code
           FROM job ORDER BY number
           """)
       var jobs: [JobRecord] = []
@@ -91,17 +91,20 @@ extension Journal {
 
   /// What has become of a job. Final states also set when it ended.
   ///
-  /// - Parameter problem: why it failed; nil clears what was there.
-  public func setState(_ job: Int, _ state: JobRecord.State, problem: Problem?) throws(Failure) {
+  /// - Parameter failure: why it failed, of which the first problem is kept; nil clears what was there.
+  public func setState(_ job: Int, _ state: JobRecord.State, failure: Failure?) throws(Failure) {
     try perform { [path] db in
       try db.execute(
-        sql: "UPDATE job SET state = ?, ended_at = ?, problem = ? WHERE number = ?",
+        sql: "UPDATE job SET state = ?, ended_at = ?, problem = ?, exit_code = ? WHERE number = ?",
         arguments: [
-          state.rawValue, state.isFinal ? wallMilliseconds() : nil,
-          problem.map { StoredJSON.encode(StoredProblem($0)) }, job,
+          state.rawValue, state.isFinal ? wallMilliseconds() : nil, Self.stored(failure), failure?.exitCode, job,
         ])
       if db.changesCount == 0 { throw Failure.jobUnknown(job, path) }
     }
+  }
+
+  private static func stored(_ failure: Failure?) -> String? {
+    failure.map { StoredJSON.encode(StoredProblem($0.problems[0])) }
   }
 
   /// What else is asked for, from now on.
@@ -137,6 +140,12 @@ extension JobRecord {
     sftFiles = try reader.json([InputFingerprint].self, "sft_files")
     guard (alignedFiles + sftFiles).allSatisfy({ $0.bytes >= 0 }) else { throw reader.invalid("size of an input") }
     nonce = try reader.text("nonce")
-    problem = try reader.optionalJSON(StoredProblem.self, "problem")?.problem
+    let problem = try reader.optionalJSON(StoredProblem.self, "problem")?.problem
+    let exitCode = try reader.optionalInteger("exit_code")
+    // Not kept before version 2 of the schema.
+    guard let category = exitCode.map({ Int32(exactly: $0).flatMap(Failure.Category.init) }) ?? .inputOutput else {
+      throw reader.invalid("exit_code")
+    }
+    failure = problem.map { Failure(category, $0) }
   }
 }

@@ -62,6 +62,9 @@ enum Schema {
           CREATE INDEX event_of_job ON event (job);
           """)
     }
+    migrator.registerMigration("2: exit codes of jobs that failed") { db in
+      try db.execute(sql: "ALTER TABLE job ADD COLUMN exit_code INTEGER")
+    }
     return migrator
   }()
 }

@@ -47,6 +47,13 @@ public final class ThreadPool: Sendable {
     team.wait()
   }
 
+  /// The same, for some time.
+  ///
+  /// - Returns: whether they have ended.
+  public func join(milliseconds: Int) -> Bool {
+    team.wait(milliseconds: milliseconds)
+  }
+
   deinit {
     stop()
   }

@@ -46,6 +46,9 @@ public struct Status: Sendable, Equatable, Codable {
       case merge, verify
     }
 
+    /// The phase of a job that is being prepared and waits for what is not there; `problems` tells what.
+    public static let waiting = "waiting"
+
     public var job: JobID
     public var kind: Kind
     public var state: JobState

@@ -80,7 +80,7 @@ struct CoordinatorCommand: ParsableCommand {
       }
       let failure = end.wait { $0 }
       loop.stop()
-      service.finishThreads()
+      if !service.finishThreads() { logger.warning("a filesystem does not answer: what waits for it is given up") }
       state.journal.close()
       logger.info("ended")
       _ = consume state

@@ -15,6 +15,11 @@ struct MergeSummary {
   func show(_ console: Console) {
     let total = outcome.statistics.total
     let copied = plan.pairs.count { $0.treatment == .copy }
+    if outcome.wasComplete {
+      console.result("\(output) is complete already, with this recipe and of this pair: nothing was done")
+      console.result("  expomerge verify reads it again; --overwrite merges it again")
+      return emit(console, copied)
+    }
     var tensors = Format.plural(plan.pairs.count, "tensor")
     if copied > 0 { tensors += " (\(copied) copied)" }
     console.result(
@@ -40,12 +45,17 @@ struct MergeSummary {
     }
     for note in plan.notes { console.result("  note: \(note)") }
     console.warn(outcome.warnings)
+    emit(console, copied)
+  }
+
+  private func emit(_ console: Console, _ copied: Int) {
+    let (total, modules) = (outcome.statistics.total, outcome.statistics.modules)
     console.emit(
       Message(
         type: "merged", output: outcome.output.string, files: plan.files.count, tensors: plan.pairs.count,
         copiedTensors: copied, parameters: plan.parameterCount, bytesRead: plan.inputBytes,
         bytesWritten: plan.outputBytes, shards: plan.shardCount, resumedShards: outcome.resumed,
-        redoneShards: outcome.redone, seconds: seconds, plan: outcome.manifest.plan.description,
+        redoneShards: outcome.redone, wasComplete: outcome.wasComplete, seconds: seconds, plan: outcome.manifest.plan.description,
         weights: outcome.manifest.weights.description, relativeNorm: total.relativeNorm, cosine: total.cosine,
         unchanged: total.unchanged, overflows: total.overflows, nonFiniteInputs: total.nonFiniteInputs,
         nonFiniteOutputs: total.nonFiniteOutputs, notes: plan.notes,
@@ -85,6 +95,8 @@ struct MergeSummary {
     /// Done by an earlier run, and of these computed again.
     let resumedShards: Int
     let redoneShards: Int
+    /// Whether nothing was left to do.
+    let wasComplete: Bool
     let seconds: Double
     let plan: String
     let weights: String

@@ -71,7 +71,7 @@ struct StatusView {
       ["job", "state", "done", "", "shards", "running", "rate", "ETA", "output"],
       status.jobs.map { job in
         [
-          "\(job.job)", job.kind == .verify && job.state == .running ? "verifying" : job.state.rawValue,
+          "\(job.job)", Self.state(of: job),
           job.bytes > 0 ? "\(job.bytesDone * 100 / job.bytes) %" : "-",
           job.bytes > 0 ? "of \(Format.bytes(job.bytes))" : "", "\(job.shardsDone)/\(job.shards)",
           job.state == .running ? "\(job.shardsRunning)" : "-", Format.rate(job.rate),
@@ -114,6 +114,11 @@ struct StatusView {
       }
     }
     return lines
+  }
+
+  private static func state(of job: Status.Job) -> String {
+    if job.phase == Status.Job.waiting { return job.phase }
+    return job.kind == .verify && job.state == .running ? "verifying" : job.state.rawValue
   }
 
   /// With its process where several have one name.

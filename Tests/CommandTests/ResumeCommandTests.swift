@@ -137,6 +137,35 @@ import Testing
     #expect(site.outputs == ["out"])
   }
 
+  @Test(
+    "a damaged journal in an output that is complete keeps nobody from merging there",
+    arguments: Damage.allCases.filter { $0 != .newer }, [[], ["--restart"], ["--overwrite"], ["--overwrite", "--alpha", "0.4"]])
+  func damagedAfterPublishing(damage: Damage, options: [String]) async throws {
+    let site = site
+    let (crashed, between, refused, again, verified, expected) = try await onThread {
+      _ = try site.tool.run(Site.merge("elsewhere", options.filter { $0 != "--restart" }))
+      _ = try site.tool.run(Site.merge("out", ["--dtype", "f32"]))
+      // The old output still waits beside the new one to be removed.
+      let crashed = try site.crash(at: .parentSynced, Site.merge("out", ["--overwrite"]))
+      let between = site.outputs
+      let journal = site.folder("out/.expomerge/journal.sqlite")
+      switch damage {
+      case .garbage, .newer: site.folder.write([UInt8](repeating: 7, count: 20_000), to: "out/.expomerge/journal.sqlite")
+      case .truncated: truncate(journal.string, 5000)
+      case .empty: truncate(journal.string, 0)
+      }
+      let refused = try site.tool.run(Site.merge("out", ["--alpha", "0.5"]))
+      let again = try site.tool.run(Site.merge("out", options + ["--json"]))
+      return (crashed, between, refused, again, try site.tool("verify", "out").status, site.contents("elsewhere"))
+    }
+    #expect(crashed.signal == SIGKILL && between == ["elsewhere", "out", "out.partial"])
+    #expect(refused.status == 73 && refused.errors.contains("the output exists already"), "\(refused.errors)")
+    #expect(again.status == 0 && verified == 0, "\(again.errors)")
+    #expect(again.objects.last?["wasComplete"] as? Bool == !options.contains("--overwrite"))
+    #expect(site.contents("out") == expected)
+    #expect(site.outputs == ["elsewhere", "out"])
+  }
+
   @Test("--overwrite that was given only when going on is not forgotten")
   func lateOverwrite() async throws {
     let site = site
@@ -208,6 +237,7 @@ import Testing
       var problems = ""
       var refused, resumed, again, next: Tool.Result?
       var states: [String] = []
+      var exitCode: Int?
       var expected: [String: String]?
     }
     let site = site
@@ -232,6 +262,7 @@ import Testing
       // It stays failed, until somebody asks.
       let third = try TestCluster(after: second)
       found.states.append(try third.job(1)?["state"] as? String ?? "")
+      found.exitCode = try third.job(1)?["exitCode"] as? Int
       found.resumed = try third.tool("resume", "1", "--coordinator", third.address, "--wait")
       found.again = try third.tool("resume", "1", "--coordinator", third.address)
       _ = third.coordinator.terminate()
@@ -245,11 +276,38 @@ import Testing
     #expect(found.problems.contains("contents have changed"), "\(found.problems)")
     #expect(found.refused?.status == 65, "\(found.refused?.errors ?? "")")
     #expect(found.refused?.errors.contains("pair/aligned/model.safetensors") == true)
+    #expect(found.exitCode == 65)
     #expect(found.resumed?.status == 0, "\(found.resumed?.errors ?? "")")
     #expect(found.again?.status == 66 && found.again?.errors.contains("is complete") == true)
     #expect(found.next?.objects.first?["job"] as? Int == 2)
     #expect(found.states.first == "failed" && found.states.dropFirst().first == "complete")
     #expect(site.contents("out") == found.expected)
+  }
+
+  @Test("a job whose inputs are not mounted when its coordinator starts waits for them, and is shown with what it waits for")
+  func unmounted() async throws {
+    let site = site
+    let (shown, resumed, expected) = try await onThread(isIdle: true) {
+      _ = try site.tool.run(Site.merge("expected"))
+      let first = try TestCluster(site.folder.path)
+      let worker = try first.worker("w", roots: ["/"], more: ["--limit-rate", "50KB"])
+      defer { withExtendedLifetime(worker) {} }
+      _ = try first.submit("out")
+      try first.wait(forWorker: "w")
+      first.coordinator.kill()
+      rename(site.folder("pair").string, site.folder("away").string)
+      let second = try TestCluster(after: first)
+      _ = second.coordinator.waitFor("job 1 waits")
+      let shown = try second.tool("status", "--coordinator", second.address)
+      rename(site.folder("away").string, site.folder("pair").string)
+      // It would go on by itself, half a minute later.
+      let resumed = try second.tool("resume", "1", "--coordinator", second.address, "--wait")
+      return (shown, resumed, site.contents("expected"))
+    }
+    #expect(shown.output.contains("1  waiting"), "\(shown.output)")
+    #expect(shown.output.contains("there is no such checkpoint"), "\(shown.output)")
+    #expect(resumed.status == 0, "\(resumed.errors)")
+    #expect(site.contents("out") == expected)
   }
 
   @Test("merges and jobs do not take each other's folders")

@@ -16,7 +16,8 @@ import Threads
   func jobs() throws {
     let journal = try Journal.open(folder.journal)
     var second = job(2)
-    second.problem = Problem(.jobUnknown, "a \u{0}\u{1B} message", file: "f", tensor: "t", byte: 7, remedy: "r")
+    second.failure = Failure(
+      .notPermitted, Problem(.jobUnknown, "a \u{0}\u{1B} message", file: "f", tensor: "t", byte: 7, remedy: "r"))
     second.recipe.alpha = 0.1 + 0.2
     second.recipe.dtype = nil
     second.endedAt = 5
@@ -27,17 +28,17 @@ import Threads
     #expect(try Journal.open(folder.journal).jobs() == [job(1), second])
   }
 
-  @Test("a state is kept with its problem, and final ones with their time", arguments: JobRecord.State.allCases)
+  @Test("a state is kept with its failure, and final ones with their time", arguments: JobRecord.State.allCases)
   func states(state: JobRecord.State) throws {
     let journal = try Journal.open(folder.journal)
     try journal.add(job(1))
-    let problem = Problem(.journalFull, "m")
-    try journal.setState(1, state, problem: problem)
+    let failure = Failure(.badRecipe, Problem(.journalFull, "m"))
+    try journal.setState(1, state, failure: failure)
     let kept = try #require(try journal.jobs().first)
-    #expect(kept.state == state && kept.problem == problem && (kept.endedAt != nil) == state.isFinal)
-    try journal.setState(1, .running, problem: nil)
+    #expect(kept.state == state && kept.failure == failure && (kept.endedAt != nil) == state.isFinal)
+    try journal.setState(1, .running, failure: nil)
     #expect(try journal.jobs() == [job(1)])
-    #expect(JournalTests.code { try journal.setState(2, .running, problem: nil) } == .jobUnknown)
+    #expect(JournalTests.code { try journal.setState(2, .running, failure: nil) } == .jobUnknown)
   }
 
   @Test("numbers of jobs are not used again")

@@ -86,7 +86,7 @@ import Testing
     #expect(try journal.beginEpoch(holder: "h", version: "v") == 1)
     try journal.add(job(2))
     for index in 5..<300 { try await journal.record(shard(index), of: 1) }
-    try journal.setState(2, .publishing, problem: nil)
+    try journal.setState(2, .publishing, failure: nil)
     try journal.setSynced(1, file: 4)
 
     let copy = try folder.crashed()
@@ -211,7 +211,8 @@ import Testing
       "UPDATE job SET state = 'asleep'", "UPDATE job SET number = -4", "UPDATE job SET plan = zeroblob(17)",
       "UPDATE job SET recipe = '{}'", "UPDATE job SET recipe = x'FF'", "UPDATE job SET aligned_files = '[{}]'",
       #"UPDATE job SET sft_files = replace(aligned_files, '9223372036854775807', '-1')"#, "UPDATE job SET problem = '{'",
-      "UPDATE job SET ended_at = 'late'", "UPDATE sqlite_sequence SET seq = -1", "UPDATE sqlite_sequence SET seq = 'x'",
+      "UPDATE job SET ended_at = 'late'", "UPDATE job SET exit_code = 3", "UPDATE job SET exit_code = 5000000000",
+      "UPDATE sqlite_sequence SET seq = -1", "UPDATE sqlite_sequence SET seq = 'x'",
       "UPDATE sqlite_sequence SET seq = 9223372036854775807", "INSERT INTO epoch VALUES (9223372036854775807, 0, '', '')",
       "DROP TABLE shard", "ALTER TABLE job RENAME COLUMN plan TO plot", "DROP TABLE epoch",
     ])
@@ -229,6 +230,24 @@ import Testing
     #expect(problem?.category == .badData)
     #expect(problem?.problem.file == folder.journal.string)
     #expect(problem?.problem.remedy != nil)
+  }
+
+  @Test("a journal of the first version is brought to this one; what it did not keep of a failure is taken for an I/O error")
+  func firstVersion() throws {
+    let database = try DatabaseQueue(path: folder.journal.string)
+    try Schema.migrator.migrate(database, upTo: "1: epochs, jobs, shards, synced files, events")
+    try database.write { db in
+      let (recipe, files) = (StoredJSON.encode(job(1).recipe), StoredJSON.encode(job(1).alignedFiles))
+      try db.execute(sql: "PRAGMA application_id = \(Schema.applicationID)")
+      try db.execute(
+        sql: "INSERT INTO job VALUES (1, 'failed', 0, 1, 2, ?, 'a', 's', 'o', '{}', zeroblob(16), ?, ?, 'n', ?)",
+        arguments: [recipe, files, files, #"{"code": "c", "message": "m"}"#])
+    }
+    try database.close()
+    let journal = try Journal.open(folder.journal)
+    #expect(try journal.jobs().map(\.failure) == [Failure(.inputOutput, Problem(.init("c"), "m"))])
+    try journal.setState(1, .failed, failure: Failure(.badData, Problem(.init("c"), "m")))
+    #expect(try journal.jobs().map(\.failure?.category) == [.badData])
   }
 
   @Test("a list of segments that is cut anywhere is refused")
