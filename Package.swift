@@ -29,7 +29,7 @@ let package = Package(
       name: "expomerge",
       dependencies: [
         "Coordinator", "SampleModels", "Journal", "Worker", "Scheduling", "Transport", "Wire", "ZeroMQ", "Planning", "Threads", "Checkpoint", "Kernels",
-        "FileIO", "Diagnostics", "Digests", "CLinux", argumentParser, logging, systemPackage,
+        "Keys", "FileIO", "Diagnostics", "Digests", "CLinux", argumentParser, logging, systemPackage,
       ], swiftSettings: strict),
     .target(
       name: "SampleModels",
@@ -39,19 +39,20 @@ let package = Package(
       name: "Coordinator",
       dependencies: [
         "Journal", "Worker", "Scheduling", "Transport", "Wire", "ZeroMQ", "Threads", "Planning", "Checkpoint", "Kernels", "Digests",
-        "FileIO", "Diagnostics", "CLinux", logging, systemPackage,
+        "Keys", "FileIO", "Diagnostics", "CLinux", logging, systemPackage,
       ], swiftSettings: strict),
     .target(
       name: "Worker",
       dependencies: [
-        "Scheduling", "Transport", "Wire", "ZeroMQ", "Threads", "Planning", "Checkpoint", "Digests", "Kernels", "FileIO",
+        "Scheduling", "Transport", "Wire", "ZeroMQ", "Threads", "Planning", "Checkpoint", "Digests", "Kernels", "Keys", "FileIO",
         "Diagnostics", crypto, logging, systemPackage,
       ], swiftSettings: strict),
     .target(
       name: "Journal",
       dependencies: ["Planning", "Kernels", "FileIO", "Threads", "Diagnostics", "Digests", grdb, systemPackage],
       swiftSettings: strict),
-    .target(name: "Transport", dependencies: ["Wire", "ZeroMQ", "Diagnostics"], swiftSettings: strict),
+    .target(
+      name: "Transport", dependencies: ["Wire", "ZeroMQ", "Keys", "Diagnostics", "Threads", logging], swiftSettings: strict),
     // Optimised in debug builds too: the simulator runs it through thousands of seeds in every test run.
     .target(
       name: "Scheduling", dependencies: ["Wire", "Planning", "Digests", "Diagnostics"],
@@ -63,7 +64,8 @@ let package = Package(
     .target(name: "Kernels", dependencies: ["CKernels"], swiftSettings: strict),
     .target(name: "Digests", dependencies: ["CXXHash"], swiftSettings: strict),
     .target(name: "FileIO", dependencies: ["Diagnostics", "CLinux", systemPackage], swiftSettings: strict),
-    .target(name: "ZeroMQ", dependencies: ["CZeroMQ", "CLinux"], swiftSettings: strict),
+    .target(name: "ZeroMQ", dependencies: ["Keys", "CZeroMQ", "CLinux"], swiftSettings: strict),
+    .target(name: "Keys", dependencies: ["FileIO", "Diagnostics", crypto, systemPackage], swiftSettings: strict),
     .target(name: "Threads", dependencies: ["CLinux"], swiftSettings: strict),
     .target(name: "Diagnostics", swiftSettings: strict),
     // Optimised in debug builds too: an unoptimised loop is not the loop that is tested.
@@ -94,7 +96,10 @@ let package = Package(
       name: "CheckpointTests", dependencies: ["Checkpoint", "TestSupport", systemPackage],
       resources: [.copy("Fixtures")]),
     .testTarget(name: "FileIOTests", dependencies: ["FileIO", "Kernels", "CLinux", "Diagnostics", "TestSupport", systemPackage]),
-    .testTarget(name: "ZeroMQTests", dependencies: ["ZeroMQ"]),
+    .testTarget(name: "ZeroMQTests", dependencies: ["ZeroMQ", "Keys"]),
+    .testTarget(name: "KeysTests", dependencies: ["Keys", "FileIO", "Diagnostics", "TestSupport", systemPackage]),
+    .testTarget(
+      name: "TransportTests", dependencies: ["Transport", "Wire", "ZeroMQ", "Keys", "Planning", "Kernels", "Digests", "Diagnostics", logging]),
     .testTarget(
       name: "WorkerTests",
       dependencies: ["Worker", "Transport", "Threads", "Planning", "Wire", "ZeroMQ", "TestSupport", systemPackage]),

@@ -95,10 +95,10 @@ public struct Directories: Sendable {
     return try names(in: path).isEmpty
   }
 
-  /// Makes a folder and those above it; mode 0777 less the umask. A folder that is there is fine.
-  public func makeDirectory(_ path: FilePath) throws(Failure) {
+  /// Makes a folder and those above it; these have mode 0777 less the umask. A folder that is there is fine, and stays as it is.
+  public func makeDirectory(_ path: FilePath, mode: UInt32 = 0o777) throws(Failure) {
     try calls.confinement?.check(changing: path)
-    if path.withPlatformString({ mkdir($0, 0o777) }) == 0 { return }
+    if path.withPlatformString({ mkdir($0, mode) }) == 0 { return }
     let number = errno
     if number == EEXIST, try kind(of: path) == .directory { return }
     let parent = path.removingLastComponent()
@@ -106,7 +106,7 @@ public struct Directories: Sendable {
       throw Failure.system("make the folder", file: path.string, errno: number)
     }
     try makeDirectory(parent)
-    try makeDirectory(path)
+    try makeDirectory(path, mode: mode)
   }
 
   /// rename(2): one file or folder takes the place of another, at once.

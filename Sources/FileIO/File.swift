@@ -45,11 +45,20 @@ public final class File: Sendable {
     try openDescriptor(path, O_RDWR | O_CREAT | O_NOFOLLOW, action: "open", calls: calls)
   }
 
+  /// Creates a file where nothing is, with exactly this mode; open(2) with `O_EXCL`.
+  ///
+  /// - Throws: `alreadyExists` where there is anything, and be it a link that leads nowhere.
+  public static func createNew(_ path: FilePath, mode: UInt32, calls: SystemCalls = .live) throws(Failure) -> File {
+    let file = try openDescriptor(path, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW, mode: mode, action: "create", calls: calls)
+    guard fchmod(file.descriptor, mode) == 0 else { throw file.failure("set the mode of", errno: errno) }
+    return file
+  }
+
   private static func openDescriptor(
-    _ path: FilePath, _ flags: Int32, action: String, calls: SystemCalls
+    _ path: FilePath, _ flags: Int32, mode: UInt32 = 0o666, action: String, calls: SystemCalls
   ) throws(Failure) -> File {
     while true {
-      let descriptor = calls.open(path, flags, mode: 0o666)
+      let descriptor = calls.open(path, flags, mode: mode)
       if descriptor >= 0 { return File(path: path, descriptor: descriptor, calls: calls) }
       if errno == EXDEV { throw Confinement.refusal(path) }
       if errno != EINTR { throw Failure.system(action, file: path.string, errno: errno) }
@@ -60,13 +69,16 @@ public final class File: Sendable {
     /// Bytes.
     public let size: Int
     public let isRegular: Bool
+    /// Who may do what with it, as for chmod(1).
+    public let permissions: UInt32
   }
 
   /// fstat(2).
   public func status() throws(Failure) -> Status {
     var info = stat()
     guard fstat(descriptor, &info) == 0 else { throw failure("look at", errno: errno) }
-    return Status(size: Int(info.st_size), isRegular: info.st_mode & S_IFMT == S_IFREG)
+    return Status(
+      size: Int(info.st_size), isRegular: info.st_mode & S_IFMT == S_IFREG, permissions: info.st_mode & 0o7777)
   }
 
   /// Whether the path still leads to this file.

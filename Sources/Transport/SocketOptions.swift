@@ -1,3 +1,4 @@
+public import Keys
 import Wire
 public import ZeroMQ
 
@@ -8,8 +9,10 @@ public enum SocketOptions {
   ]
 
   /// The coordinator's sockets. Queues are bounded by what peers were granted, not by libzmq, which would drop.
-  public static func listening(maxMessageSize: Int) -> [Socket.Option] {
-    common + [
+  ///
+  /// - Parameter key: the coordinator's; with one, only those enter whom an `Authenticator` lets in, which must be open.
+  public static func listening(maxMessageSize: Int, key: SecretKey? = nil) -> [Socket.Option] {
+    common + (key.map { [.curveServer($0), .zapDomain(Authenticator.domain)] } ?? []) + [
       .ipv6, .linger(1000), .routerMandatory, .maxMessageSize(Int64(maxMessageSize)), .sendHighWaterMark(100_000),
       .receiveHighWaterMark(10_000),
     ]
@@ -18,8 +21,11 @@ public enum SocketOptions {
   /// A worker's or a client's. With IPv6 libzmq takes a name's IPv6 address only, so it is for addresses that are one.
   ///
   /// - Parameter ipv6: tries a name's IPv6 address.
-  public static func connecting(to endpoint: Endpoint, maxMessageSize: Int, ipv6: Bool = false) -> [Socket.Option] {
-    common + (ipv6 || endpoint.address.hasPrefix("[") ? [.ipv6] : []) + [
+  public static func connecting(
+    to endpoint: Endpoint, maxMessageSize: Int, ipv6: Bool = false, credentials: Credentials? = nil
+  ) -> [Socket.Option] {
+    common + (ipv6 || endpoint.address.hasPrefix("[") ? [.ipv6] : [])
+      + (credentials.map { [.curveClient(server: $0.server, own: $0.own)] } ?? []) + [
       .linger(1000), .maxMessageSize(Int64(maxMessageSize)), .reconnectInterval(100, most: 2000),
       .sendHighWaterMark(100_000), .receiveHighWaterMark(10_000),
     ]

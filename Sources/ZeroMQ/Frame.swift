@@ -78,4 +78,20 @@ public final class Frame: @unchecked Sendable {
   }
 
   public var bytes: [UInt8] { withBytes { Array($0) } }
+
+  /// What the connection that brought it says of the peer; zmq_msg_gets(3).
+  public enum Property: String, Sendable {
+    /// What the ZAP handler called it; nil where none was asked.
+    case userID = "User-Id"
+    /// nil for one in this process.
+    case peerAddress = "Peer-Address"
+  }
+
+  /// To be asked of the last frame of a message: libzmq 4.3.4 loses it on the routing id after polling.
+  public func property(_ property: Property) -> String? {
+    // A frame that was made here has none, which libzmq takes for a mistake and tells by nil as well.
+    let value = zmq_msg_gets(message, property.rawValue)
+    defer { withExtendedLifetime(self) {} }
+    return value.map { String(cString: $0) }
+  }
 }

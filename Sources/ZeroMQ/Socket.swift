@@ -1,5 +1,6 @@
 import CZeroMQ
 import Glibc
+public import Keys
 
 /// A socket of libzmq, closed with the last reference. It belongs to one thread: it is not Sendable, so an actor that
 /// keeps it keeps it on its executor (`EventLoop`).
@@ -37,10 +38,10 @@ public final class Socket {
     case immediate
     /// IPv6 as well as IPv4.
     case ipv6
-    /// CURVE, the side that listens: its secret key, Z85.
-    case curveServer(secretKey: String)
-    /// CURVE, the side that connects.
-    case curveClient(serverKey: String, publicKey: String, secretKey: String)
+    /// CURVE, the side that listens.
+    case curveServer(SecretKey)
+    /// CURVE, the side that connects: whom it wants to talk to, and who it is.
+    case curveClient(server: PublicKey, own: SecretKey)
     /// The name that a ZAP handler is asked about; enforced, so that without a handler nobody enters.
     case zapDomain(String)
   }
@@ -78,16 +79,17 @@ public final class Socket {
       try set(ZMQ_HEARTBEAT_TIMEOUT, timeout)
     case .immediate: try set(ZMQ_IMMEDIATE, Int32(1))
     case .ipv6: try set(ZMQ_IPV6, Int32(1))
-    case .curveServer(let secretKey):
+    case .curveServer(let own):
       try set(ZMQ_CURVE_SERVER, Int32(1))
-      try set(ZMQ_CURVE_SECRETKEY, secretKey)
-    case .curveClient(let serverKey, let publicKey, let secretKey):
-      try set(ZMQ_CURVE_SERVERKEY, serverKey)
-      try set(ZMQ_CURVE_PUBLICKEY, publicKey)
-      try set(ZMQ_CURVE_SECRETKEY, secretKey)
+      try own.withBytes { bytes throws(ZeroMQError) in try set(ZMQ_CURVE_SECRETKEY, bytes) }
+    case .curveClient(let server, let own):
+      try set(ZMQ_CURVE_SERVERKEY, server)
+      try set(ZMQ_CURVE_PUBLICKEY, own.publicKey)
+      try own.withBytes { bytes throws(ZeroMQError) in try set(ZMQ_CURVE_SECRETKEY, bytes) }
     case .zapDomain(let domain):
-      try set(ZMQ_ZAP_DOMAIN, domain)
-      try set(ZMQ_ZAP_ENFORCE_DOMAIN, Int32(1))
+      let status = domain.withCString { zmq_setsockopt(handle, ZMQ_ZAP_DOMAIN, $0, domain.utf8.count) }
+      guard status == 0 else { throw ZeroMQError("zmq_setsockopt \(ZMQ_ZAP_DOMAIN)") }
+      try set(Self.enforceZAPDomain, Int32(1))
     }
   }
 
@@ -96,12 +98,20 @@ public final class Socket {
     guard status == 0 else { throw ZeroMQError("zmq_setsockopt \(option)") }
   }
 
-  /// Keys are set as text of 40 characters and the zero behind it.
-  private func set(_ option: Int32, _ value: String) throws(ZeroMQError) {
-    let length = option == ZMQ_ZAP_DOMAIN ? value.utf8.count : value.utf8.count + 1
-    let status = value.withCString { zmq_setsockopt(handle, option, $0, length) }
+  private func set(_ option: Int32, _ value: UnsafeRawBufferPointer) throws(ZeroMQError) {
+    guard zmq_setsockopt(handle, option, value.baseAddress, value.count) == 0 else {
+      throw ZeroMQError("zmq_setsockopt \(option)")
+    }
+  }
+
+  private func set(_ option: Int32, _ key: PublicKey) throws(ZeroMQError) {
+    let status = key.bytes.withUnsafeBytes { zmq_setsockopt(handle, option, $0.baseAddress, $0.count) }
     guard status == 0 else { throw ZeroMQError("zmq_setsockopt \(option)") }
   }
+
+  /// ZMQ_ZAP_ENFORCE_DOMAIN: without it a server whose handler is not there admits everybody. Headers without the draft
+  /// API leave it out.
+  private static let enforceZAPDomain: Int32 = 93
 
   // MARK: endpoints
 

@@ -23,7 +23,7 @@ final class CoordinatorLife {
   init(
     at folder: FilePath, calls: SystemCalls = .live, _ configure: (inout CoordinatorService.Configuration) -> Void = { _ in }
   ) throws {
-    let state = try StateFolder.open(folder)
+    let state = try Self.open(folder)
     journal = state.journal
     var configuration = CoordinatorService.Configuration()
     configuration.epoch = state.epoch
@@ -39,6 +39,20 @@ final class CoordinatorLife {
     endpoint = try #require(try service.listen([.init(control: any, data: any)]).first).control
     client = try Client(endpoint)
     self.state = consume state
+  }
+
+  /// A child of another test that is being started has a copy of every descriptor, for a moment, and so of the lock of the
+  /// life before.
+  private static func open(_ folder: FilePath) throws -> StateFolder {
+    let start = ContinuousClock.now
+    while true {
+      do throws(Failure) {
+        return try StateFolder.open(folder)
+      } catch {
+        guard error.problems[0].code == .locked, start.duration(to: .now) < .seconds(60) else { throw error }
+        usleep(1000)
+      }
+    }
   }
 
   /// What the journal has.

@@ -1,38 +1,18 @@
+import Keys
 import Testing
 
 @testable import ZeroMQ
 
 @Suite struct CurveTests {
-  @Test("the public key follows from the secret one")
-  func derived() throws {
-    let pair = try CurveKeyPair.generate()
-    #expect(CurveKeyPair(secretKey: pair.secretKey) == pair)
-    #expect(CurveKeyPair.isKey(pair.publicKey))
-  }
-
-  /// From the manual page of zmq_curve(7).
-  @Test("known pairs")
-  func known() {
-    let pair = CurveKeyPair(secretKey: "JTKVSB%%)wK0E.X)V>+}o?pNmC{O&4W4b!Ni{Lh6")
-    #expect(pair?.publicKey == "rq:rM>}U?@Lns47E1%kR.o@n%FcmmsL/@{H8]yf7")
-  }
-
-  @Test("what is not a key", arguments: ["", "short", String(repeating: "a", count: 41), "JTKVSB%%)wK0E.X)V>+}o?pNmC{O&4W4b!Ni{Lh\""])
-  func notAKey(text: String) {
-    #expect(CurveKeyPair(secretKey: text) == nil)
-    #expect(!CurveKeyPair.isKey(text))
-  }
+  let context = Context()
 
   @Test("only who knows the server's key gets through, and nothing is sent in the clear")
   func curve() throws {
-    let context = Context()
-    let (server, client, other) = try (CurveKeyPair.generate(), CurveKeyPair.generate(), CurveKeyPair.generate())
-    let router = try Socket(.router, in: context, [.linger(0), .curveServer(secretKey: server.secretKey)])
+    let (server, client, other) = (SecretKey(), SecretKey(), SecretKey())
+    let router = try Socket(.router, in: context, [.linger(0), .curveServer(server)])
     try router.bind("tcp://127.0.0.1:*")
-    func dealer(_ serverKey: String) throws -> Socket {
-      let socket = try Socket(
-        .dealer, in: context,
-        [.linger(0), .curveClient(serverKey: serverKey, publicKey: client.publicKey, secretKey: client.secretKey)])
+    func dealer(_ serverKey: PublicKey) throws -> Socket {
+      let socket = try Socket(.dealer, in: context, [.linger(0), .curveClient(server: serverKey, own: client)])
       try socket.connect(router.lastEndpoint)
       return socket
     }
@@ -42,6 +22,47 @@ import Testing
     #expect(try right.send([Frame([2])]) == .sent)
     #expect(try router.wait(milliseconds: 10_000))
     #expect(try router.receive(partLimit: 2)?.parts.last?.bytes == [2])
+    #expect(try router.receive(partLimit: 2) == nil)
+  }
+
+  /// Waits for one of some events of a socket's connections.
+  private func wait(_ monitor: SocketMonitor, for kinds: [ConnectionEvent.Kind]) throws -> ConnectionEvent.Kind? {
+    while try monitor.socket.wait(milliseconds: 20_000) {
+      while let event = try monitor.next() { if kinds.contains(event.kind) { return event.kind } }
+    }
+    return nil
+  }
+
+  @Test("a server with a ZAP domain lets nobody in while there is no handler")
+  func noHandler() throws {
+    let (server, client) = (SecretKey(), SecretKey())
+    let router = try Socket(.router, in: context, [.linger(0), .curveServer(server), .zapDomain("test")])
+    let monitor = try SocketMonitor(router, in: context, name: "no-handler")
+    try router.bind("tcp://127.0.0.1:*")
+    let dealer = try Socket(.dealer, in: context, [.linger(0), .curveClient(server: server.publicKey, own: client)])
+    try dealer.connect(router.lastEndpoint)
+    #expect(try dealer.send([Frame([1])]) == .sent)
+    let ends: [ConnectionEvent.Kind] = [.handshakeSucceeded, .handshakeFailed, .authenticationFailed, .disconnected]
+    #expect(try wait(monitor, for: ends) != .handshakeSucceeded)
+    #expect(try router.receive(partLimit: 2) == nil)
+  }
+
+  @Test("nor while the handler is there and says nothing")
+  func deadHandler() throws {
+    let (server, client) = (SecretKey(), SecretKey())
+    let handler = try Socket(.router, in: context, [.linger(0)])
+    try handler.bind("inproc://zeromq.zap.01")
+    let router = try Socket(
+      .router, in: context, [.linger(0), .handshakeInterval(200), .curveServer(server), .zapDomain("test")])
+    let monitor = try SocketMonitor(router, in: context, name: "dead-handler")
+    try router.bind("tcp://127.0.0.1:*")
+    let dealer = try Socket(.dealer, in: context, [.linger(0), .curveClient(server: server.publicKey, own: client)])
+    try dealer.connect(router.lastEndpoint)
+    #expect(try dealer.send([Frame([1])]) == .sent)
+    // It was asked.
+    #expect(try handler.wait(milliseconds: 20_000))
+    let ends: [ConnectionEvent.Kind] = [.handshakeSucceeded, .handshakeFailed, .authenticationFailed, .disconnected]
+    #expect(try wait(monitor, for: ends) != .handshakeSucceeded)
     #expect(try router.receive(partLimit: 2) == nil)
   }
 }
