@@ -112,7 +112,21 @@ let package = Package(
     .testTarget(
       name: "MergeTests", dependencies: ["Coordinator", "SampleModels", "TestSupport", systemPackage]),
     .target(name: "CTestSupport", path: "Tests/CTestSupport"),
+    .target(
+      name: "FuzzTargets", dependencies: ["Checkpoint", "Keys", "Wire", "Planning", "Diagnostics"], path: "Tests/FuzzTargets",
+      swiftSettings: strict),
+    .testTarget(name: "FuzzTests", dependencies: ["FuzzTargets"]),
     .testTarget(name: "CommandTests", dependencies: ["expomerge", "FileIO", "TestSupport", "CTestSupport", systemPackage]),
   ],
   swiftLanguageModes: [.v6]
 )
+
+// Only Scripts/fuzz builds them.
+if Context.environment["EXPOMERGE_FUZZ"] != nil {
+  package.targets += [
+    .target(name: "CFuzz", path: "Tests/Fuzz/CFuzz"),
+    .executableTarget(
+      name: "fuzz", dependencies: ["CFuzz", "FuzzTargets"], path: "Tests/Fuzz/Fuzz",
+      swiftSettings: strict + [.unsafeFlags(["-parse-as-library"])]),
+  ]
+}

@@ -1,0 +1,106 @@
+import Checkpoint
+import Diagnostics
+import Keys
+import Planning
+import Wire
+
+/// A parser of bytes that others made. Whatever they are, it says no or gives something that holds what later code counts on.
+public enum FuzzTarget: String, CaseIterable, Sendable {
+  /// Three bytes, little-endian, that say how many bytes of data follow the header; the header's JSON.
+  case header
+  case index
+  case config
+  case description
+  case wire
+  case certificate
+
+  /// Parses, and checks what comes of it.
+  public func run(_ bytes: UnsafeRawBufferPointer) {
+    switch self {
+    case .header: header(bytes)
+    case .index: index(Array(bytes))
+    case .config: config(Array(bytes))
+    case .description: description(Array(bytes))
+    case .wire: wire(bytes)
+    case .certificate: certificate(bytes)
+    }
+  }
+
+  private func header(_ bytes: UnsafeRawBufferPointer) {
+    guard bytes.count >= 3 else { return }
+    let data = Int(bytes[0]) | Int(bytes[1]) << 8 | Int(bytes[2]) << 16
+    let json = UnsafeRawBufferPointer(rebasing: bytes[3...])
+    let size = 8 + json.count + data
+    let parsed = json.withMemoryRebound(to: UInt8.self) { json in
+      try? SafetensorsHeader.parse(json: json, fileSize: size, file: "f")
+    }
+    guard let parsed else { return }
+    precondition(parsed.dataStart == 8 + json.count && parsed.fileSize == size)
+    var end = 0
+    for tensor in parsed.tensors {
+      precondition(tensor.range.lowerBound == end && tensor.range.upperBound <= data)
+      precondition(tensor.elementCount * tensor.dtype.bits == tensor.range.count * 8)
+      precondition(tensor.shape.allSatisfy { $0 >= 0 })
+      end = tensor.range.upperBound
+    }
+    precondition(end == data)
+    precondition(Set(parsed.tensors.map(\.name)).count == parsed.tensors.count)
+  }
+
+  private func index(_ bytes: [UInt8]) {
+    guard let index = try? CheckpointIndex.parse(json: bytes, file: "f") else { return }
+    for name in index.weightMap.values {
+      precondition(!name.isEmpty && !name.contains("/") && name != "." && name != ".." && !name.utf8.contains(0))
+    }
+    let again = try? CheckpointIndex.parse(json: index.encoded(totalSize: 1, totalParameters: 1), file: "f")
+    precondition(again == index)
+  }
+
+  private func config(_ bytes: [UInt8]) {
+    guard let config = try? ModelConfig(json: bytes, file: "f") else { return }
+    let changed = config.json(withDType: "float32")
+    precondition((try? ModelConfig(json: changed, file: "f")) != nil)
+  }
+
+  private func description(_ bytes: [UInt8]) {
+    guard let plan = try? JobDescription.plan(from: bytes) else { return }
+    var shards = 0
+    for file in plan.files {
+      precondition(file.firstShard == shards && file.size > 0)
+      shards += file.shardCount
+    }
+    precondition(shards == plan.shardCount)
+    for number in 0..<min(shards, 100) {
+      let shard = plan.shard(number)
+      for segment in plan.segments(of: shard) {
+        precondition(segment.output.lowerBound >= shard.range.lowerBound && segment.output.upperBound <= shard.range.upperBound)
+      }
+    }
+    let again = try? JobDescription.plan(from: JobDescription(plan).encoded())
+    precondition(again?.fingerprint == plan.fingerprint)
+  }
+
+  private func wire(_ bytes: UnsafeRawBufferPointer) {
+    func again<Value: Equatable>(_ value: Value, _ encoded: [UInt8], _ decode: (UnsafeRawBufferPointer) throws -> Value) {
+      precondition((try? encoded.withUnsafeBytes { try decode($0) }) == value)
+    }
+    if let message = try? Inbound.decode(bytes) {
+      switch message {
+      case .worker(let envelope): again(message, envelope.encoded(), Inbound.decode)
+      case .client(let request, let number): again(message, request.encoded(request: number), Inbound.decode)
+      }
+    }
+    if let envelope = try? CoordinatorEnvelope.decode(bytes) { again(envelope, envelope.encoded(), CoordinatorEnvelope.decode) }
+    if let message = try? DataMessage.decode(bytes) { again(message, message.encoded(), DataMessage.decode) }
+    if let (reply, number) = try? ClientReply.decode(bytes) {
+      again(reply, reply.encoded(request: number)) { try ClientReply.decode($0).reply }
+    }
+  }
+
+  private func certificate(_ bytes: UnsafeRawBufferPointer) {
+    guard let certificate = try? Certificate(parsing: bytes, file: "f") else { return }
+    // What others say of a key need not be what this program would write.
+    let again = PublicKey(z85: certificate.publicKey.z85)
+    precondition(again == certificate.publicKey)
+  }
+}
