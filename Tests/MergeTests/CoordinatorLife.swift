@@ -23,7 +23,7 @@ final class CoordinatorLife {
   init(
     at folder: FilePath, calls: SystemCalls = .live, _ configure: (inout CoordinatorService.Configuration) -> Void = { _ in }
   ) throws {
-    let state = try StateFolder.open(folder)
+    let state = try Self.open(folder)
     journal = state.journal
     var configuration = CoordinatorService.Configuration()
     configuration.epoch = state.epoch
@@ -39,6 +39,18 @@ final class CoordinatorLife {
     endpoint = try #require(try service.listen([.init(control: any, data: any)]).first).control
     client = try Client(endpoint)
     self.state = consume state
+  }
+
+  /// Processes that other tests start share all files for a moment, between fork(2) and execve(2), and so the lock of an
+  /// earlier life.
+  private static func open(_ folder: FilePath, patience: Int = 1000) throws(Failure) -> StateFolder {
+    do throws(Failure) {
+      return try StateFolder.open(folder)
+    } catch {
+      guard error.problems[0].code == .locked, patience > 0 else { throw error }
+    }
+    usleep(10_000)
+    return try open(folder, patience: patience - 1)
   }
 
   /// What the journal has.
