@@ -146,22 +146,24 @@ extension CoordinatorService {
     jobs[id] = ServedJob(record, context: context, startedAt: Self.now)
     jobs[id]?.isPatient = isPatient
     remember(.info, id, "resumed", "job \(id) is gone on with")
-    prepare(record, options, trustsSynced, reply)
+    // Of one that may wait nobody waits to hear.
+    prepare(record, options, trustsSynced, isPatient ? nil : reply)
   }
 
   private func prepare(
     _ record: JobRecord, _ options: MergeJob.Options, _ trustsSynced: Bool,
-    _ reply: @escaping @Sendable (Result<JobID, Failure>) -> Void
+    _ reply: (@Sendable (Result<JobID, Failure>) -> Void)?
   ) {
     var options = options
     options.trustsSynced = trustsSynced
     let calls = configuration.calls
-    prepare(JobID(record.number), FilePath(record.output), options, resuming: record) { () throws(Failure) in
+    let plan: @Sendable () throws(Failure) -> (Plan, [Problem]) = { () throws(Failure) in
       let plan = try Plan(
         aligned: Checkpoint.open(FilePath(record.aligned), calls: calls), sft: Checkpoint.open(FilePath(record.sft), calls: calls),
         recipe: record.recipe)
       return (plan, plan.aligned.warnings + plan.sft.warnings)
-    } then: { reply($0) }
+    }
+    prepare(JobID(record.number), FilePath(record.output), options, resuming: record, plan: plan, then: reply)
   }
 
   // MARK: jobs that wait
@@ -181,11 +183,11 @@ extension CoordinatorService {
   func retryWaitingJobs() {
     guard !isEnding else { return }
     let now = Self.now
-    for (id, job) in jobs { if let time = job.retryAt, time <= now { prepareAgain(id) { _ in } } }
+    for (id, job) in jobs { if let time = job.retryAt, time <= now { prepareAgain(id) } }
   }
 
   private func prepareAgain(
-    _ id: JobID, trustsSynced: Bool = false, then reply: @escaping @Sendable (Result<JobID, Failure>) -> Void
+    _ id: JobID, trustsSynced: Bool = false, then reply: (@Sendable (Result<JobID, Failure>) -> Void)? = nil
   ) {
     guard let record = jobs[id]?.record, let options = MergeJob.Options(stored: record.options) else { return }
     jobs[id]?.retryAt = nil

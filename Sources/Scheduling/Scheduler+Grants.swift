@@ -111,14 +111,17 @@ extension Scheduler {
 
   /// Whether a worker of another name could take a shard.
   ///
-  /// - Parameter evenSetAside: counts those that get no work for a while.
-  func hasOther(than names: Set<String>, for shard: Int, of job: Job, evenSetAside: Bool = false) -> Bool {
+  /// - Parameter evenLater: counts those that get no work for a while, and those that still look at the job's files.
+  func hasOther(than names: Set<String>, for shard: Int, of job: Job, evenLater: Bool = false) -> Bool {
     let stretch = job.pending.stretch(of: shard)
     return joined.contains { id in
       guard let session = sessions[id], !names.contains(session.hello.name),
-        session.mayWork(at: now) || evenSetAside && !session.isDraining, let access = session.jobs[job.id]
+        session.mayWork(at: now) || evenLater && !session.isDraining
       else { return false }
-      return access.classes[stretch] != JobAccess.barred
+      if let access = session.jobs[job.id] { return access.classes[stretch] != JobAccess.barred }
+      // One that never answers is not waited for.
+      guard evenLater, let offer = session.offered[job.id] else { return false }
+      return now.milliseconds(since: offer.first) < configuration.stallMilliseconds
     }
   }
 

@@ -205,7 +205,7 @@ extension Scheduler {
   func isHopeless(_ failures: Failures, _ shard: Int, _ job: Job) -> Bool {
     failures.names.count >= configuration.failureLimit
       || failures.count >= configuration.failureLimit
-        && !hasOther(than: failures.names, for: shard, of: job, evenSetAside: true)
+        && !hasOther(than: failures.names, for: shard, of: job, evenLater: true)
   }
 
   static func hopeless(_ shard: Int, _ failures: Failures, _ problem: Problem) -> Problem {

@@ -58,9 +58,9 @@ extension Scheduler {
   private mutating func offerJobs(to id: SessionID) {
     guard let session = sessions[id], !session.isDraining else { return }
     for job in order where session.jobs[job] == nil {
-      if let last = session.offered[job], now < last.adding(milliseconds: configuration.offerMilliseconds) { continue }
+      if let last = session.offered[job]?.last, now < last.adding(milliseconds: configuration.offerMilliseconds) { continue }
       guard let offer = jobs[job]?.offer, jobs[job]?.isStopping == false else { continue }
-      sessions[id]?.offered[job] = now
+      sessions[id]?.offered[job] = .init(first: session.offered[job]?.first ?? now, last: now)
       send(.job(offer), to: id)
     }
   }

@@ -49,9 +49,15 @@ public struct Scheduler: Sendable {
     var failuresInRow = 0
     var leases: [Attempt] = []
     var jobs: [JobID: JobAccess] = [:]
-    var offered: [JobID: Instant] = [:]
+    var offered: [JobID: Offer] = [:]
     var shardsDone = 0
     var failures = 0
+
+    /// When a job was offered.
+    struct Offer: Sendable {
+      let first: Instant
+      var last: Instant
+    }
 
     func mayWork(at now: Instant) -> Bool {
       !isDraining && (setAsideUntil.map { $0 <= now } ?? true)

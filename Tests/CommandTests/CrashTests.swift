@@ -68,22 +68,20 @@ import Testing
     try await disturb(variant, point)
   }
 
-  static let hasCompiler = access("/usr/bin/cc", X_OK) == 0
-
   @Test(
     "the old output comes to no harm where two folders cannot change places",
-    .enabled(if: hasCompiler, "a C compiler makes the library that takes renameat2(2) away"),
+    .enabled(if: Preload.isPossible, "a C compiler makes the library that takes renameat2(2) away"),
     arguments: [CrashPoint.publishing, .oldMovedAway, .renamed, .parentSynced, .oldRemoved])
   func withoutExchange(point: CrashPoint) async throws {
-    let source = site.folder.write(
-      """
-      #include <errno.h>
-      int renameat2(int a, const char *b, int c, const char *d, unsigned e) { errno = EINVAL; return -1; }
-      """, to: "pair/no.c")
-    let library = site.folder("pair/no.so").string
-    let compiler = try ChildProcess(["/usr/bin/cc", "-shared", "-fPIC", "-o", library, source.string])
-    #expect(try await onThread { compiler.wait() } == .exited(0))
-    try await disturb(.overwrite, point, environment: ["LD_PRELOAD": library])
+    let environment = try await onThread {
+      try Preload(
+        """
+        #include <errno.h>
+        int renameat2(int a, const char *b, int c, const char *d, unsigned e) { errno = EINVAL; return -1; }
+        """
+      ).environment
+    }
+    try await disturb(.overwrite, point, environment: environment)
   }
 
   @Test("what was done is kept", arguments: [CrashPoint.shardsDone, .publishing])

@@ -41,18 +41,16 @@ final class CoordinatorLife {
     self.state = consume state
   }
 
-  /// A child of another test that is being started has a copy of every descriptor, for a moment, and so of the lock of the
-  /// life before.
-  private static func open(_ folder: FilePath) throws -> StateFolder {
-    let start = ContinuousClock.now
-    while true {
-      do throws(Failure) {
-        return try StateFolder.open(folder)
-      } catch {
-        guard error.problems[0].code == .locked, start.duration(to: .now) < .seconds(60) else { throw error }
-        usleep(1000)
-      }
+  /// Processes that other tests start share all files for a moment, between fork(2) and execve(2), and so the lock of an
+  /// earlier life.
+  private static func open(_ folder: FilePath, patience: Int = 1000) throws(Failure) -> StateFolder {
+    do throws(Failure) {
+      return try StateFolder.open(folder)
+    } catch {
+      guard error.problems[0].code == .locked, patience > 0 else { throw error }
     }
+    usleep(10_000)
+    return try open(folder, patience: patience - 1)
   }
 
   /// What the journal has.

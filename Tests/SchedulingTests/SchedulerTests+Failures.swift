@@ -246,4 +246,31 @@ extension SchedulerTests {
     }
     #expect(driver.problems.map(\.message) == ["broken by a"])
   }
+
+  @Test("a job does not stop while a worker still looks at its files; one that never answers is not waited for", arguments: [true, false])
+  func slowToPrepare(answers: Bool) {
+    var driver = SchedulerDriver()
+    driver.add(files: [10])
+    driver.join("a")
+    driver.join("slow", isDeaf: true)
+    let started = driver.now
+    func fails() {
+      for key in driver.held("a") { driver.fail("a", key, .input, input: .init(side: .aligned, file: 0)) }
+      driver.pass(milliseconds: 1000)
+    }
+    for _ in 0..<60 { fails() }
+    #expect(driver.problems.isEmpty)
+    if answers {
+      driver.peers["slow"]!.isDeaf = false
+      for _ in 0..<60 {
+        fails()
+        for key in driver.held("slow") { driver.complete("slow", key) }
+      }
+      #expect(driver.problems.isEmpty)
+      #expect(driver.scheduler.isDone(JobID(1)).allSatisfy { $0 })
+    } else {
+      while driver.problems.isEmpty && driver.now.seconds(since: started) < 600 { fails() }
+      #expect(driver.problems.map(\.message) == ["broken by a"])
+    }
+  }
 }
