@@ -27,6 +27,7 @@ struct CoordinatorCommand: ParsableCommand {
   @Option(help: ArgumentHelp("The folder for what outlives the process; made where it is missing.", valueName: "dir"))
   var state: String
 
+  @OptionGroup(title: "Keys") var access: ListenKeyOptions
   @OptionGroup(title: "Running") var running: RunOptions
   @OptionGroup(title: "Logging") var log: LogOptions
 
@@ -35,6 +36,7 @@ struct CoordinatorCommand: ParsableCommand {
     try Console.forDaemons.reporting { () throws(Failure) in
       let control = try Endpoint(listen)
       let data = try control.dataEndpoint(listenData)
+      let security = try access.security(listeningAt: control, command: "coordinator")
       let logger = log.logger("coordinator")
       let drain = Drain()
       Signals.take(logger: logger) { drain.request($0) }
@@ -45,6 +47,7 @@ struct CoordinatorCommand: ParsableCommand {
           "locks do nothing in \(self.state): a second coordinator on it would not be noticed; put it on a local filesystem")
       }
       var configuration = CoordinatorService.Configuration()
+      configuration.security = security
       configuration.epoch = state.epoch
       configuration.journal = state.journal
       configuration.nextJob = try state.journal.nextJobNumber()
@@ -63,9 +66,7 @@ struct CoordinatorCommand: ParsableCommand {
         logger.info(
           "expomerge \(expomergeVersion) listens at \(endpoint.control), data at \(endpoint.data), epoch \(state.epoch)")
       }
-      if !control.isLocal {
-        logger.warning("no keys: whoever reaches \(control) can submit merges and read their inputs; keep it in a trusted network")
-      }
+      if !control.isLocal && security == nil { logger.warning("\(ListenKeyOptions.insecureWarning(control))") }
       drain.serve { reason in
         logger.info("ending (\(reason)): running shards may end first")
         service.end(ended)
