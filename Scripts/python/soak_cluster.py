@@ -198,7 +198,7 @@ class Cluster:
         self.logs.mkdir(exist_ok=True)
         self.network = network
         self.journal = state / "journal.sqlite"
-        coordinator: list[Argument] = [binary, "coordinator", "--listen", network.coordinator, "--state", state]
+        coordinator: list[Argument] = [binary, "coordinator", "--listen", network.coordinator, "--insecure", "--state", state]
         self.coordinator = Process("coordinator", coordinator, self.logs)
         self.workers: dict[str, Process] = {}
         for name, roots in workers.items():

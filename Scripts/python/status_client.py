@@ -8,12 +8,16 @@ import sys
 from typing import Any
 
 import zmq
+from zmq.auth import load_certificate
 
 
-def ask(address: str, timeout: float) -> dict[str, Any] | None:
+def ask(address: str, timeout: float, keys: str | None = None, server_key: str | None = None) -> dict[str, Any] | None:
     """The status, or nothing."""
     with zmq.Context() as context, context.socket(zmq.DEALER) as socket:
         socket.linger = 0
+        if keys and server_key:
+            socket.curve_publickey, socket.curve_secretkey = load_certificate(keys)
+            socket.curve_serverkey, _ = load_certificate(server_key)
         socket.connect(address)
         socket.send(json.dumps({"v": 1, "type": "status", "request": 1}).encode())
         if not socket.poll(timeout * 1000):
@@ -45,8 +49,12 @@ def main() -> int:
     parser.add_argument("--coordinator", required=True, metavar="tcp://host:5755")
     parser.add_argument("--json", action="store_true", help="print the answer as it came")
     parser.add_argument("--timeout", type=float, default=5, metavar="S", help="seconds to wait for an answer")
+    parser.add_argument("--keys", metavar="FILE", help="your own NAME.key_secret, where the coordinator has keys")
+    parser.add_argument("--server-key", metavar="FILE", help="the coordinator's NAME.key")
     arguments = parser.parse_args()
-    answer = ask(arguments.coordinator, arguments.timeout)
+    if (arguments.keys is None) != (arguments.server_key is None):
+        parser.error("--keys and --server-key go together")
+    answer = ask(arguments.coordinator, arguments.timeout, arguments.keys, arguments.server_key)
     if answer is None:
         print(f"error: no answer from {arguments.coordinator} in {arguments.timeout:g} s", file=sys.stderr)
         return 69

@@ -63,7 +63,7 @@ extension CoordinatorService {
     let now = Self.now
     let coordinator = Status.Coordinator(
       version: expomergeVersion, host: hostName, process: Int(getpid()), epoch: configuration.epoch,
-      uptimeSeconds: now.seconds(since: startedAt), discarded: scheduler.discarded)
+      uptimeSeconds: now.seconds(since: startedAt), discarded: discarded)
     let chosen = jobs.keys.sorted().filter { job == nil || $0 == job }
     return Status(
       coordinator: coordinator, jobs: chosen.compactMap { status($0, now) },

@@ -3,6 +3,7 @@ import Dispatch
 public import FileIO
 import Glibc
 public import Journal
+import Keys
 public import Logging
 public import Scheduling
 import Synchronization
@@ -25,6 +26,8 @@ public actor CoordinatorService {
     public var nextJob = 1
     public var scheduling = Scheduler.Configuration()
     public var calls = SystemCalls.live
+    /// Who may do what; nil where whoever connects may do everything.
+    public var security: CoordinatorSecurity?
     /// For preparing and finishing jobs.
     public var context = RunContext(threads: ThreadTeam.availableCPUs)
     /// Jobs that are over and still shown.
@@ -66,7 +69,7 @@ public actor CoordinatorService {
   var scheduler: Scheduler
   var control: Socket?
   var data: Socket?
-  private var watches: [EventLoop.Watch] = []
+  var watches: [EventLoop.Watch] = []
   lazy var dataServer = makeDataServer()
   var jobs: [JobID: ServedJob] = [:]
   var workers: [SessionID: WorkerRecord] = [:]
@@ -79,6 +82,15 @@ public actor CoordinatorService {
   private var onEnd: (@Sendable (Failure?) -> Void)?
   /// Why it cannot go on.
   private(set) var fatal: Failure?
+  var authenticator: Authenticator?
+  var keyWatch: KeyFolderWatch?
+  var keyTrouble: [Problem] = []
+  var isLookingAtKeys = false
+  /// Looks at the folder of keys: what a job waits for must not keep a key in force.
+  lazy var keyThread = ThreadPool(count: 1)
+  /// Messages that their senders may not send, by reason.
+  var notPermitted: [String: Int] = [:]
+  var refusals = RefusalLog()
   /// Peers whose messages are not understood are logged once.
   private var complainedAbout: Set<[UInt8]> = []
 
@@ -153,8 +165,10 @@ public actor CoordinatorService {
   }
 
   private func openSockets() throws(ZeroMQError) {
-    let control = try Socket(.router, in: context, SocketOptions.listening(maxMessageSize: SocketOptions.control))
-    let data = try Socket(.router, in: context, SocketOptions.listening(maxMessageSize: SocketOptions.data))
+    try openAccess()
+    let key = configuration.security?.key
+    let control = try Socket(.router, in: context, SocketOptions.listening(maxMessageSize: SocketOptions.control, key: key))
+    let data = try Socket(.router, in: context, SocketOptions.listening(maxMessageSize: SocketOptions.data, key: key))
     watches.append(loop.watch(control) { [weak self] in self?.assumeIsolated { $0.receiveControl() } })
     watches.append(loop.watch(data) { [weak self] in self?.assumeIsolated { $0.receiveData() } })
     watches.append(loop.every(milliseconds: 200) { [weak self] in self?.assumeIsolated { $0.tick() } })
@@ -171,6 +185,7 @@ public actor CoordinatorService {
     for watch in watches { loop.end(watch) }
     watches = []
     (control, data) = (nil, nil)
+    closeAccess()
     jobThreads.stop()
     readThreads.stop()
     writeThreads.stop()
@@ -290,8 +305,14 @@ public actor CoordinatorService {
         continue
       }
       do throws(WireError) {
-        switch try parts[1].withBytes({ bytes throws(WireError) in try Inbound.decode(bytes) }) {
-        case .worker(let envelope): tell(.received(envelope, from: Route(route)))
+        let message = try parts[1].withBytes { bytes throws(WireError) in try Inbound.decode(bytes) }
+        let peer = peer(parts[1])
+        guard AccessPolicy.allows(message, peer.roles) else {
+          refuse(message, of: peer, route)
+          continue
+        }
+        switch message {
+        case .worker(let envelope): tell(.received(envelope, from: Route(route, user: peer.user)))
         case .client(let request, let number): answer(request, number, route)
         }
       } catch {
@@ -335,12 +356,16 @@ public actor CoordinatorService {
         complain("a data message that is not understood", route)
         continue
       }
+      let peer = peer(parts[1])
+      let isPermitted = AccessPolicy.allowsData(peer.roles)
+      if !isPermitted { notPermitted["not-permitted", default: 0] += 1 }
       switch message {
-      case .fetch(let fetch) where scheduler.hasSession(fetch.session):
+      case .fetch(let fetch) where isPermitted && scheduler.hasSession(fetch.session, of: peer.user):
         let source = jobs[fetch.job]?.source
         dataServer.assumeIsolated { $0.fetch(fetch, from: route, of: source) }
       case .store(let store) where parts.count == 3:
-        let isHolder = scheduler.holder(of: store.key) == store.session
+        let isHolder =
+          isPermitted && scheduler.hasSession(store.session, of: peer.user) && scheduler.holder(of: store.key) == store.session
         let merge = isHolder ? jobs[store.job]?.merge : nil
         let frame = parts[2]
         dataServer.assumeIsolated { $0.store(store, frame, from: route, merge: merge) }
@@ -365,6 +390,9 @@ public actor CoordinatorService {
     case .workerLeft(let session, let name, let reason):
       workers[session] = nil
       remember(.info, nil, "worker-left", "worker \(name) left: \(reason)")
+    case .workerExpelled(let session, let name):
+      dataServer.assumeIsolated { $0.forget(session) }
+      remember(.warning, nil, "worker-expelled", "worker \(name) is sent away: its key is not authorized any more")
     case .workerSetAside(_, let name, let milliseconds):
       remember(.warning, nil, "worker-set-aside", "worker \(name) keeps failing and gets no work for \(milliseconds / 1000) s")
     case .workerPrepared(_, let name, let prepared):

@@ -120,6 +120,11 @@ actor DataServer {
     readNext(route)
   }
 
+  /// Forgets what a session has asked for and not got.
+  func forget(_ session: SessionID) {
+    for route in outflows.keys { outflows[route]?.waiting.removeAll { $0.0.session == session } }
+  }
+
   /// Starts reading what is next for a worker, as far as it may be under way.
   private func readNext(_ route: [UInt8]) {
     while var outflow = outflows[route], outflow.underWay < Self.readLimit, !outflow.waiting.isEmpty {

@@ -38,6 +38,8 @@ public struct MergeJob: Sendable {
     /// Where workers of other nodes may join.
     public var listen: Endpoint?
     public var listenData: Endpoint?
+    /// Whom they are let in by; nil where nobody needs a key.
+    public var security: CoordinatorSecurity?
     /// Bytes of output a second that this process computes; nil for no limit.
     public var rateLimit: Int?
     public var logger = Logger(label: "merge") { _ in SwiftLogNoOpLogHandler() }
@@ -98,6 +100,8 @@ public struct MergeJob: Sendable {
     configuration.epoch = 1
     configuration.calls = calls
     configuration.context = context
+    configuration.security = company.security
+    configuration.security?.admitsOwnProcess = true
     if company.listen == nil {
       // Alone, a failure comes again; others may do better.
       configuration.scheduling.failureLimit = 1

@@ -4,6 +4,11 @@ import Wire
 extension Scheduler {
   mutating func receive(_ envelope: WorkerEnvelope, from route: Route) {
     let id = envelope.session
+    if let session = sessions[id] {
+      // Whoever has said hello has the session, and nobody else.
+      guard session.route.user == route.user else { return discard("other-key") }
+      guard !session.isExpelled else { return discard("revoked-key") }
+    }
     if case .hello(let hello) = envelope.message { return welcome(id, hello, route) }
     guard envelope.epoch == epoch, sessions[id] != nil else {
       discard("unknown-session")
@@ -56,7 +61,7 @@ extension Scheduler {
 
   /// Offers the jobs that the worker has not answered.
   private mutating func offerJobs(to id: SessionID) {
-    guard let session = sessions[id], !session.isDraining else { return }
+    guard let session = sessions[id], !session.isDraining, !session.isExpelled else { return }
     for job in order where session.jobs[job] == nil {
       if let last = session.offered[job]?.last, now < last.adding(milliseconds: configuration.offerMilliseconds) { continue }
       guard let offer = jobs[job]?.offer, jobs[job]?.isStopping == false else { continue }
@@ -156,6 +161,18 @@ extension Scheduler {
     sessions[id]?.drainRequest = seq
   }
 
+  /// Ends the sessions of users, in the way of a worker that has died: it may go on writing until its fence, and whether it
+  /// believes what it is told is not known.
+  mutating func expel(_ users: Set<String>) {
+    for id in joined {
+      guard let session = sessions[id], !session.isExpelled, let user = session.route.user, users.contains(user) else { continue }
+      reject(id, .key, "this worker's key is not authorized any more", session.route)
+      sessions[id]?.isExpelled = true
+      note(.workerExpelled(id, name: session.hello.name))
+    }
+    countSlots()
+  }
+
   /// Ends a session and all its leases.
   ///
   /// - Parameter died: whether what it was running may be the reason.
@@ -168,7 +185,8 @@ extension Scheduler {
       let computed = died && lease.work == .compute
       if computed && jobs[key.job]?.writes == true { jobs[key.job]?.contested.insert(key.shard) }
       end(key, then: .pending)
-      if computed && lease.isRunning && lease.phase == .granted { recordDeath(key, of: session.hello.name) }
+      // Being shown the door is no fault of the shard.
+      if computed && lease.isRunning && lease.phase == .granted && !session.isExpelled { recordDeath(key, of: session.hello.name) }
     }
     for (job, access) in session.jobs { jobs[job]?.pending.addWalker(at: access.cursor, -1) }
     sessions[id] = nil

@@ -57,6 +57,10 @@ extension Scheduler {
   /// What a worker calls itself.
   public func name(of session: SessionID) -> String? { sessions[session]?.hello.name }
 
-  public func hasSession(_ id: SessionID) -> Bool { sessions[id] != nil }
+  /// Whether it is a session, of that user.
+  public func hasSession(_ id: SessionID, of user: String? = nil) -> Bool {
+    guard let session = sessions[id] else { return false }
+    return session.route.user == user && !session.isExpelled
+  }
   public var hasLeases: Bool { !leases.isEmpty }
 }

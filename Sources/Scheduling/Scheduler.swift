@@ -43,6 +43,8 @@ public struct Scheduler: Sendable {
     /// Of messages sent to it.
     var seq = 0
     var isDraining = false
+    /// Nothing that it says counts, and nothing more is said to it. Its leases live until it has surely stopped writing.
+    var isExpelled = false
     var drainRequest: Int?
     var setAsideUntil: Instant?
     var setAsideCount = 0
@@ -60,7 +62,7 @@ public struct Scheduler: Sendable {
     }
 
     func mayWork(at now: Instant) -> Bool {
-      !isDraining && (setAsideUntil.map { $0 <= now } ?? true)
+      !isDraining && !isExpelled && (setAsideUntil.map { $0 <= now } ?? true)
     }
   }
 
@@ -208,6 +210,7 @@ public struct Scheduler: Sendable {
     case .verified(let job, let shard, let matches): verified(job, shard, matches)
     case .summed(let job, let file, let sha256): summedHere(job, file, sha256)
     case .drain(let session): drain(session)
+    case .expel(let users): expel(users)
     case .stopGranting: grantsAllowed = false
     }
     if hasNewWork {
@@ -244,7 +247,7 @@ public struct Scheduler: Sendable {
   /// - Returns: the message's `seq`.
   @discardableResult
   mutating func send(_ message: CoordinatorMessage, to id: SessionID) -> Int {
-    guard var session = sessions.removeValue(forKey: id) else { return 0 }
+    guard sessions[id]?.isExpelled == false, var session = sessions.removeValue(forKey: id) else { return 0 }
     session.seq += 1
     let envelope = CoordinatorEnvelope(
       session: id, epoch: epoch, seq: session.seq, heard: session.heard, message: message)

@@ -5,9 +5,12 @@ public import Wire
 /// Where a peer's messages come from and answers go to: libzmq's routing id.
 public struct Route: Sendable, Hashable {
   public let bytes: [UInt8]
+  /// Who the peer has proved to be; nil where nobody has to.
+  public let user: String?
 
-  public init(_ bytes: [UInt8]) {
+  public init(_ bytes: [UInt8], user: String? = nil) {
     self.bytes = bytes
+    self.user = user
   }
 }
 
@@ -117,6 +120,8 @@ extension Scheduler {
     /// The answer to `Command.sum`; nil where the file cannot be read.
     case summed(JobID, file: Int, sha256: String?)
     case drain(SessionID)
+    /// These users may not work here any more.
+    case expel(users: Set<String>)
     /// No grants any more: the coordinator is about to end.
     case stopGranting
   }
@@ -151,6 +156,8 @@ extension Scheduler {
     case workerJoined(SessionID, name: String)
     case workerLost(SessionID, name: String, leases: Int)
     case workerLeft(SessionID, name: String, reason: String)
+    /// Its key is not authorized any more. `workerLost` follows, when it has surely stopped.
+    case workerExpelled(SessionID, name: String)
     case workerSetAside(SessionID, name: String, milliseconds: Int)
     case workerPrepared(SessionID, name: String, WorkerMessage.Prepared)
     case shardFailed(Attempt, name: String, Problem)

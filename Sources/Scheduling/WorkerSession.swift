@@ -89,6 +89,8 @@ public struct WorkerSession: Sendable {
     case welcomed(epoch: Int)
     /// Why, and the milliseconds until the next attempt.
     case sessionOver(String, retryIn: Int)
+    /// The coordinator does not want this worker; it is asked again later.
+    case refused(String)
     case draining(String, running: Int)
     case revoked(Attempt)
   }
@@ -279,6 +281,10 @@ public struct WorkerSession: Sendable {
       commands.append(.end(.rejected(rejected.message)))
     case .session:
       guard envelope.session == session, phase == .active else { return discard("other-session") }
+      leave(rejected.message)
+    case .key:
+      guard envelope.session == session, phase == .active || phase.isGreeting else { return discard("other-session") }
+      commands.append(.note(.refused(rejected.message)))
       leave(rejected.message)
     }
   }

@@ -10,7 +10,7 @@ struct ZAPRequest: Sendable, Equatable {
   private static let textLimit = 255
 
   let domain: String
-  /// The peer's, as the system has it.
+  /// The peer's; one of IPv4 as such, also where the socket speaks IPv6.
   let address: String
   let mechanism: String
   /// The parts behind the mechanism: with CURVE one, the peer's public key.
@@ -40,8 +40,9 @@ struct ZAPRequest: Sendable, Equatable {
     else { return .malformed(answering) }
     func text(_ index: Int) -> String { String(decoding: parts[index].bytes, as: UTF8.self) }
     // Part 6 is the routing id that the peer wants to have: its own affair.
+    let address = text(5)
     let request = ZAPRequest(
-      domain: text(4), address: text(5), mechanism: text(7), credentials: parts[8...].map(\.bytes))
+      domain: text(4), address: address.hasPrefix("::ffff:") ? String(address.dropFirst(7)) : address, mechanism: text(7), credentials: parts[8...].map(\.bytes))
     return .request(request, answering)
   }
 }

@@ -45,6 +45,8 @@ public enum CoordinatorMessage: Sendable, Equatable {
       case version
       /// The session is over, or of another life of the coordinator. The worker begins a new one.
       case session
+      /// The worker's key may not work here, or not any more. It may try again later.
+      case key
     }
 
     public var reason: Reason

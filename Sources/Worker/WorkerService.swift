@@ -4,6 +4,7 @@ import Digests
 public import FileIO
 import Glibc
 import Kernels
+import Keys
 public import Logging
 public import Planning
 public import Scheduling
@@ -21,6 +22,8 @@ public import ZeroMQ
 public actor WorkerService {
   public struct Configuration: Sendable {
     public var coordinator: Endpoint
+    /// nil for a coordinator without keys.
+    public var credentials: Credentials?
     public var name: String
     public var slots: Int
     public var roots: Roots
@@ -203,7 +206,8 @@ public actor WorkerService {
       let socket = try Socket(
         .dealer, in: context,
         SocketOptions.connecting(
-          to: configuration.coordinator, maxMessageSize: SocketOptions.control, ipv6: triesIPv6))
+          to: configuration.coordinator, maxMessageSize: SocketOptions.control, ipv6: triesIPv6,
+          credentials: configuration.credentials))
       let monitor = try SocketMonitor(socket, in: context, name: "worker-\(ObjectIdentifier(self).hashValue)-\(connections)")
       try socket.connect(configuration.coordinator)
       watches.append(loop.watch(socket) { [weak self] in self?.assumeIsolated { $0.receiveControl() } })
@@ -240,7 +244,10 @@ public actor WorkerService {
   private func connectData(_ welcome: CoordinatorMessage.Welcome) {
     do throws(ZeroMQError) {
       let endpoint = configuration.coordinator.resolving(dataPort: welcome.dataPort)
-      let socket = try Socket(.dealer, in: context, SocketOptions.connecting(to: endpoint, maxMessageSize: SocketOptions.data, ipv6: triesIPv6))
+      let socket = try Socket(
+        .dealer, in: context,
+        SocketOptions.connecting(
+          to: endpoint, maxMessageSize: SocketOptions.data, ipv6: triesIPv6, credentials: configuration.credentials))
       try socket.connect(endpoint)
       watches.append(loop.watch(socket) { [weak self] in self?.assumeIsolated { $0.receiveData() } })
       dataEndpoint = endpoint
@@ -257,8 +264,15 @@ public actor WorkerService {
       switch event.kind {
       case .connected: logger.debug("connected to \(event.endpoint)")
       case .disconnected: logger.info("the connection to \(event.endpoint) was lost")
-      case .handshakeFailed: logger.warning("\(event.endpoint) does not speak ZeroMQ's protocol: is it the coordinator's --listen?")
-      case .authenticationFailed: logger.error("\(event.endpoint) does not accept this worker's key")
+      case .handshakeFailed:
+        logger.warning(
+          configuration.credentials == nil
+            ? "no understanding with \(event.endpoint): is it the coordinator's --listen, and does it want --keys?"
+            : "no understanding with \(event.endpoint): is it the coordinator's --listen, has it keys, and is --server-key its key?")
+      case .authenticationFailed:
+        let key = configuration.credentials?.own.publicKey.fingerprint ?? "none"
+        logger.error(
+          "\(event.endpoint) does not let this worker in (key \(key)): copy its NAME.key to the coordinator's --authorized folder")
       default: break
       }
     }
@@ -278,6 +292,7 @@ public actor WorkerService {
       let isFirst = session.epoch != 0
       let line: Logger.Message = "\(reason); trying again in \(retry) ms"
       if isFirst { logger.warning(line) } else { logger.debug(line) }
+    case .refused(let reason): logger.error("\(configuration.coordinator) does not take this worker: \(reason)")
     case .draining(let reason, let running): logger.info("draining (\(reason)): \(running) shards are finished first")
     case .revoked(let attempt): logger.debug("\(attempt) was revoked")
     }

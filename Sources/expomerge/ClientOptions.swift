@@ -15,6 +15,8 @@ struct ClientOptions: ParsableArguments {
   @Option(help: ArgumentHelp("Seconds until an answer.", valueName: "seconds"))
   var timeout = 10
 
+  @OptionGroup var keys: ConnectKeyOptions
+
   func validate() throws {
     if !(1...86_400).contains(timeout) { throw ValidationError("--timeout must be from 1 to 86400.") }
   }
@@ -26,7 +28,7 @@ struct ClientOptions: ParsableArguments {
   }
 
   func client() throws(Failure) -> Client {
-    try Client(Endpoint(address), timeout: timeout * 1000)
+    try Client(Endpoint(address), credentials: keys.credentials(), timeout: timeout * 1000)
   }
 
   /// Asks, and takes a refusal for a failure.

@@ -33,6 +33,7 @@ struct CoordinatorCommand: ParsableCommand {
     help: ArgumentHelp("A folder that jobs may read from and write to, with all beneath it; may be repeated. Default: everything.", valueName: "dir"))
   var roots: [String] = []
 
+  @OptionGroup(title: "Keys") var access: ListenKeyOptions
   @OptionGroup(title: "Running") var running: RunOptions
   @OptionGroup(title: "Logging") var log: LogOptions
 
@@ -41,6 +42,7 @@ struct CoordinatorCommand: ParsableCommand {
     try Console.forDaemons.reporting { () throws(Failure) in
       let control = try Endpoint(listen)
       let data = try control.dataEndpoint(listenData)
+      let security = try access.security(listeningAt: control, command: "coordinator")
       let logger = log.logger("coordinator")
       let drain = Drain()
       Signals.take(logger: logger) { drain.request($0) }
@@ -51,6 +53,7 @@ struct CoordinatorCommand: ParsableCommand {
           "locks do nothing in \(self.state): a second coordinator on it would not be noticed; put it on a local filesystem")
       }
       var configuration = CoordinatorService.Configuration()
+      configuration.security = security
       configuration.epoch = state.epoch
       configuration.journal = state.journal
       for root in roots { try Roots.check(FilePath(root)) }
@@ -71,9 +74,7 @@ struct CoordinatorCommand: ParsableCommand {
         logger.info(
           "expomerge \(expomergeVersion) listens at \(endpoint.control), data at \(endpoint.data), epoch \(state.epoch)")
       }
-      if !control.isLocal {
-        logger.warning("no keys: whoever reaches \(control) can submit merges and read their inputs; keep it in a trusted network")
-      }
+      if !control.isLocal && security == nil { logger.warning("\(ListenKeyOptions.insecureWarning(control))") }
       drain.serve { reason in
         logger.info("ending (\(reason)): running shards may end first")
         service.end(ended)

@@ -32,6 +32,7 @@ struct MergeCommand: ParsableCommand {
   @Option(help: ArgumentHelp("Bytes of output a second at most that this process computes, as in 200MB.", valueName: "size"))
   var limitRate: ByteSize?
 
+  @OptionGroup(title: "Keys of those that join") var access: ListenKeyOptions
   @OptionGroup(title: "Running") var running: RunOptions
   @OptionGroup(title: "Logging") var log: LogOptions
   @OptionGroup(title: "Printing") var console: Console
@@ -40,11 +41,22 @@ struct MergeCommand: ParsableCommand {
 
   func validate() throws {
     if listenData != nil && listen == nil { throw ValidationError("--listen-data goes with --listen.") }
+    if (access.keys != nil || access.insecure) && listen == nil { throw ValidationError("--keys and --insecure go with --listen.") }
     if let limitRate, limitRate.bytes < 1 { throw ValidationError("--limit-rate must be at least 1.") }
   }
 
   func run() throws {
     try console.reporting { () throws(Failure) in
+      var company = MergeJob.Company()
+      company.listen = try listen.map { (text) throws(Failure) in try Endpoint(text) }
+      company.listenData = try company.listen?.dataEndpoint(listenData)
+      company.rateLimit = limitRate?.bytes
+      if let endpoint = company.listen {
+        company.security = try access.security(listeningAt: endpoint, command: "merge")
+        if !endpoint.isLocal && company.security == nil {
+          console.warn([Problem(.keysMissing, ListenKeyOptions.insecureWarning(endpoint))])
+        }
+      }
       let plan = try pair.plan()
       let display = ProgressDisplay(console: console)
       let cancellation = Cancellation()
@@ -59,10 +71,6 @@ struct MergeCommand: ParsableCommand {
       options.permissions = .init(overwrite: target.overwrite, restart: target.restart)
       options.command = (["expomerge", "merge"] + pair.commandLine + ["--output", output]).map(shellQuoted)
         .joined(separator: " ")
-      var company = MergeJob.Company()
-      company.listen = try listen.map { (text) throws(Failure) in try Endpoint(text) }
-      company.listenData = try company.listen?.dataEndpoint(listenData)
-      company.rateLimit = limitRate?.bytes
       if listen != nil && !console.quiet { company.logger = log.logger("merge") }
       let start = ProgressDisplay.now()
       let outcome: MergeJob.Outcome

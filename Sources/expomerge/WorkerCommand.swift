@@ -50,6 +50,7 @@ struct WorkerCommand: ParsableCommand {
   @Option(help: ArgumentHelp("How inputs are read: auto, mmap or pread.", valueName: "method"))
   var read = RunOptions.ReadChoice.auto
 
+  @OptionGroup(title: "Keys") var keys: ConnectKeyOptions
   @OptionGroup(title: "Logging") var log: LogOptions
 
   func validate() throws {
@@ -85,6 +86,7 @@ struct WorkerCommand: ParsableCommand {
         roots: Roots(roots.map { FilePath($0) }, mappings: maps.compactMap(Self.mapping)), readMethod: read.method,
         rateLimit: limitRate?.bytes, version: expomergeVersion)
       configuration.idleSeconds = exitWhenIdle
+      configuration.credentials = try keys.credentials()
       DescriptorLimit.warnings(needed: 256).forEach { logger.warning("\($0)") }
       let drain = Drain()
       Signals.take(logger: logger) { drain.request($0) }

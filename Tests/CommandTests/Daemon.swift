@@ -57,12 +57,14 @@ struct TestCluster {
   ///   - state: the folder of the coordinator; nil for one in `folder`.
   ///   - environment: of the coordinator.
   ///   - launcher: runs the coordinator.
+  ///   - more: options of the coordinator.
   init(
-    _ folder: FilePath, state: FilePath? = nil, environment: [String: String] = [:], launcher: [String] = []
+    _ folder: FilePath, state: FilePath? = nil, environment: [String: String] = [:], launcher: [String] = [],
+    more: [String] = []
   ) throws {
     tool = Tool(folder: folder)
     coordinator = try Daemon(
-      ["coordinator", "--listen", "tcp://127.0.0.1:0", "--state", (state ?? folder.appending("state")).string],
+      ["coordinator", "--listen", "tcp://127.0.0.1:0", "--state", (state ?? folder.appending("state")).string] + more,
       in: folder, environment: environment, launcher: launcher)
     let line = coordinator.waitFor("listens at") ?? ""
     let addresses = line.split(separator: " ").filter { $0.hasPrefix("tcp://") }.map { String($0.dropLast()) }

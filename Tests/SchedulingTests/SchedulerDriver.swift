@@ -10,6 +10,8 @@ struct SchedulerDriver {
     let session: SessionID
     let name: String
     let slots: Int
+    /// Whose key it shows.
+    var user: String?
     var prepared: (JobID) -> WorkerMessage.Prepared
     /// Messages to it are lost.
     var isDeaf = false
@@ -79,19 +81,19 @@ struct SchedulerDriver {
   @discardableResult
   mutating func say(_ message: WorkerMessage, as name: String, epoch: Int = Self.epoch) -> [Scheduler.Command] {
     let envelope = WorkerEnvelope(session: peers[name]!.session, epoch: epoch, message: message)
-    return handle(.received(envelope, from: Route(Array(name.utf8))))
+    return handle(.received(envelope, from: Route(Array(name.utf8), user: peers[name]!.user)))
   }
 
   // MARK: workers
 
   /// A worker that reaches two input files a side and the output as `prepared` says: directly, unless told otherwise.
   mutating func join(
-    _ name: String, slots: Int = 1, isDeaf: Bool = false,
+    _ name: String, slots: Int = 1, user: String? = nil, isDeaf: Bool = false,
     prepared: @escaping (JobID) -> WorkerMessage.Prepared = { Self.access(to: $0) }
   ) {
     sessions += 1
     peers[name] = Peer(
-      session: SessionID(UInt64(sessions)), name: name, slots: slots, prepared: prepared, isDeaf: isDeaf)
+      session: SessionID(UInt64(sessions)), name: name, slots: slots, user: user, prepared: prepared, isDeaf: isDeaf)
     say(
       .hello(.init(name: name, host: "node", process: 1, slots: slots, version: "0", level: "portable")), as: name,
       epoch: 0)

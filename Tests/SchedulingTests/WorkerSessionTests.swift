@@ -131,6 +131,17 @@ struct WorkerSessionTests {
     #expect(driver.log.connections.count == 1 && driver.session.session != session)
   }
 
+  @Test("a worker whose key may not work says so, stops, and asks again later", arguments: [true, false])
+  func rejectedKey(isActive: Bool) {
+    var driver = isActive ? WorkerDriver.active() : WorkerDriver()
+    if !isActive { driver.tick() }
+    let commands = driver.hear(.rejected(.init(.key, "a viewer's")), seq: 0, epoch: 4)
+    #expect(commands.contains(.note(.refused("a viewer's"))) && commands.contains(.disconnect))
+    #expect(!driver.session.isActive)
+    driver.pass(milliseconds: 500)
+    #expect(driver.log.connections.count == (isActive ? 1 : 2))
+  }
+
   @Test("the rejection of another session is ignored")
   func rejectedOtherSession() {
     var driver = WorkerDriver.active()

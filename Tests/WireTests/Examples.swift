@@ -61,6 +61,7 @@ enum Examples {
     .welcome(.init(beatMilliseconds: 1000, leaseMilliseconds: 5000, dataPort: 5756, window: 32 << 20)),
     .rejected(.init(.version, "speaks 1")),
     .rejected(.init(.session, "the session is over")),
+    .rejected(.init(.key, "its key is a viewer's")),
     .job(offer),
     .job({
       var proving = offer
