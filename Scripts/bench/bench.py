@@ -7,6 +7,7 @@
   plan       plan and inspect of a pair of 671 billion parameters
   cluster    a coordinator and two workers that share the files against one merge
   stream     a worker that shares no files against libzmq moving the same bytes
+  curve      the same with keys, against libzmq with encryption
   scheduler  grants of the scheduler alone, for a million shards and a thousand workers
   journal    durable records of shards, many at once and one at a time
   durable    merge with its journal synced and not
@@ -33,7 +34,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import report
-from cluster import cluster, journal, latency, scaleout, scheduler, stream
+from cluster import cluster, curve, journal, latency, scaleout, scheduler, stream
 from compare import compare
 from measure import Argument, Command, CommandFailed, Memory, Spread, say
 from recovery import durable, restart, resume
@@ -243,9 +244,9 @@ def plan(bench: Bench) -> None:
 
 
 BENCHMARKS: dict[str, Callable[[Bench], None]] = {
-    each.__name__: each for each in (floor, peers, memory, start, plan, cluster, stream, scheduler, journal, durable, resume, restart, latency, scaleout)
+    each.__name__: each for each in (floor, peers, memory, start, plan, cluster, stream, curve, scheduler, journal, durable, resume, restart, latency, scaleout)
 }
-PROGRAMS = {"floor": "floor", "stream": "zmq_floor", "scheduler": "scheduler-bench", "journal": "journal-bench", "durable": "no_journal_sync", "latency": "dealers-bench"}
+PROGRAMS = {"floor": "floor", "stream": "zmq_floor", "curve": "zmq_floor", "scheduler": "scheduler-bench", "journal": "journal-bench", "durable": "no_journal_sync", "latency": "dealers-bench"}
 """What else a benchmark runs, which Scripts/bench/run builds."""
 
 
@@ -291,7 +292,7 @@ def parse() -> argparse.Namespace:
     add = parser.add_argument
     add("--quick", action="store_true", help="fewer rounds; without the peers and the merge of 13 GB")
     add("--only", type=chosen, default=list(BENCHMARKS), metavar="NAME,...", help="these benchmarks")
-    add("--rounds", type=positive, metavar="N", help="rounds: floor (9), peers (2), plan (5), cluster and durable (9), stream and resume (5), scheduler, journal, restart and latency (3), scaleout (1)")
+    add("--rounds", type=positive, metavar="N", help="rounds: floor (9), peers (2), plan (5), cluster and durable (9), stream, curve and resume (5), scheduler, journal, restart and latency (3), scaleout (1)")
     add("--work", type=Path, required=True, metavar="DIR", help="folder to work in, which keeps the inputs (default: a fresh one, removed)")
     add("--binary", type=Path, required=True, metavar="PATH", help="the expomerge to measure (default: build it)")
     add("--venv", type=Path, metavar="DIR", help="virtual environment with the peers, made if missing (default: in the work folder)")

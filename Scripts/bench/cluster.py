@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -36,11 +38,13 @@ gigabytes = "{:.2f} GB/s".format
 
 
 class Cluster:
-    """A coordinator, and workers with the options given for each, while the body runs."""
+    """A coordinator, and workers with the options given for each, while the body runs; with keys, if they are wanted."""
 
-    def __init__(self, bench: Bench, workers: Sequence[Sequence[Argument]] = ()) -> None:
+    def __init__(self, bench: Bench, workers: Sequence[Sequence[Argument]] = (), *, keys: bool = False) -> None:
         self.bench = bench
         self.workers = workers
+        self.keys = keys
+        self.environment: dict[str, str] = {}
         self.folder = bench.work / "cluster"
         while self.folder.exists():
             self.folder = self.folder.with_name(self.folder.name + "-")
@@ -52,7 +56,8 @@ class Cluster:
         self.folder.mkdir()
         try:
             # The system chooses the ports, and the log tells.
-            log = self.start("coordinator", ["--listen", "tcp://127.0.0.1:0", "--state", self.folder / "state"])
+            listening: list[Argument] = ["--listen", "tcp://127.0.0.1:0", "--state", self.folder / "state"]
+            log = self.start("coordinator", [*listening, *(self.make_keys() if self.keys else [])])
             while not (found := re.search(r"listens at (\S+),", log.read_text())):
                 self.wait("the coordinator listens")
             self.address = found[1]
@@ -68,15 +73,34 @@ class Cluster:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self.end()
 
+    def make_keys(self) -> list[Argument]:
+        """One key for the coordinator, and one for all that talk to it. Returns the coordinator's options."""
+        for name in ("coordinator", "peer"):
+            roles = ["--role", "worker", "--role", "operator"] if name == "peer" else []
+            arguments = [self.bench.binary, "keygen", "--output", self.folder / "keys", "--name", name, *roles]
+            subprocess.run([str(each) for each in arguments], check=True, capture_output=True)
+        authorized = self.folder / "authorized"
+        authorized.mkdir()
+        shutil.copy(self.folder / "keys/peer.key", authorized)
+        secret, public = (self.folder / "keys" / name for name in ("peer.key_secret", "coordinator.key"))
+        self.environment = {"EXPOMERGE_KEYS": str(secret), "EXPOMERGE_SERVER_KEY": str(public)}
+        return ["--keys", self.folder / "keys/coordinator.key_secret", "--authorized", authorized]
+
     def start(self, command: str, options: Sequence[Argument]) -> Path:
         log = self.folder / f"{command}-{len(self.processes)}.log"
         arguments = [str(each) for each in (self.bench.binary, command, *options)]
         with log.open("wb") as file:
             # ^C ends them here, in order.
-            process = subprocess.Popen(arguments, stdin=subprocess.DEVNULL, stdout=file, stderr=file, start_new_session=True)
+            process = subprocess.Popen(
+                arguments, stdin=subprocess.DEVNULL, stdout=file, stderr=file, start_new_session=True, env=self.surroundings(command)
+            )
         self.processes.append(process)
         self.until = time.monotonic() + PATIENCE
         return log
+
+    def surroundings(self, command: str) -> dict[str, str]:
+        # The coordinator has a key of its own.
+        return dict(os.environ) if command == "coordinator" else os.environ | self.environment
 
     def wait(self, what: str) -> None:
         if time.monotonic() > self.until or any(process.poll() is not None for process in self.processes):
@@ -97,7 +121,7 @@ class Cluster:
 
     def ask(self, command: str, *arguments: str) -> Any:
         asked = [self.bench.binary, command, *arguments, "--json", "--coordinator", self.address]
-        answer = subprocess.run([str(each) for each in asked], capture_output=True, text=True)
+        answer = subprocess.run([str(each) for each in asked], capture_output=True, text=True, env=self.surroundings(command))
         if answer.returncode != 0:
             raise CommandFailed(f"{command}: exit {answer.returncode}: {answer.stdout or answer.stderr}")
         return json.loads(answer.stdout)
@@ -105,7 +129,8 @@ class Cluster:
     def submit(self, pair: Path, name: str, *options: str) -> Command:
         arguments: list[Argument] = [self.bench.binary, "submit", "--coordinator", self.address, *recipe(pair), "--json"]
         output: list[Argument] = ["--output", self.output, "--sync", "none", *options]
-        return Command(name, [*arguments, *output], self.output, helpers=[process.pid for process in self.processes])
+        helpers = [process.pid for process in self.processes]
+        return Command(name, [*arguments, *output], self.output, environment=self.environment, helpers=helpers)
 
     def jobs(self) -> list[float]:
         """The seconds that each job has taken, as the coordinator counts them: without starting and ending submit."""
@@ -114,7 +139,7 @@ class Cluster:
 
 def clocked(submit: Command) -> Command:
     """The same, but timed from when the coordinator has it to when the output is there."""
-    return Command(submit.name, submit.arguments, submit.makes, clock=lambda answer: answer["job"]["seconds"], helpers=submit.helpers)
+    return dataclasses.replace(submit, clock=lambda answer: answer["job"]["seconds"])
 
 
 # cluster
@@ -165,6 +190,31 @@ def stream(bench: Bench) -> None:
         bound = Spread.of(run.wall / part for run, part in zip(runs[submit.name], parts, strict=True))
         bench.add("stream", f"{submit.name}: time over that of zmq_floor and {merge.name}, one after the other", bound.text(times))
     bench.add_times("stream", runs, size)
+
+
+# curve
+
+
+def curve(bench: Bench) -> None:
+    """What encryption costs: the same streamed merge with keys and without, and libzmq moving the same bytes both ways."""
+    pair = bench.pair("llama-1b")
+    size = weights_size(pair / "aligned")
+    moved: list[Argument] = [bench.programs / "zmq_floor", "--out-bytes", str(size), "--chunk", str(1 << 20)]
+    floor = Command("zmq_floor --curve", [*moved, "--curve"], clock=lambda answer: answer["seconds"])
+    plain_floor = Command("zmq_floor", moved, clock=lambda answer: answer["seconds"])
+    with contextlib.ExitStack() as stack:
+        submits: list[Command] = []
+        for keys in (False, True):
+            running = stack.enter_context(Cluster(bench, [["--slots", "2"]], keys=keys))
+            submits.append(clocked(running.submit(pair, f"streamed, {'with' if keys else 'without'} keys", "--wait")))
+        plain, secret = submits
+        runs = bench.in_turns("curve", [plain_floor, floor, plain, secret], bench.count(5, 2), pair)
+    ratio = over(runs[floor.name], runs[secret.name])
+    figure = f"{ratio.text(times)}; fastest runs {times(over_fastest(runs[floor.name], runs[secret.name]))}"
+    bench.add("curve", f"{secret.name}: throughput over that of {floor.name}", figure, f">= {STREAM_LIMIT}", ratio.median >= STREAM_LIMIT)
+    for one, other in ((secret, plain), (floor, plain_floor)):
+        bench.add("curve", f"{one.name}: time over that of {other.name}", over(runs[one.name], runs[other.name]).text(times))
+    bench.add_times("curve", runs, size)
 
 
 # scheduler

@@ -181,7 +181,9 @@ class Ledger:
                 self.lost += max(0, record.attempt - 2)
                 if known.digest != record.digest:
                     self.differing.append(key)
-        self.vanished += len(self.records.keys() - records.keys())
+        # Of jobs that are over a coordinator keeps the latest hundred.
+        newest = max((job for job, _ in self.records), default=0)
+        self.vanished += sum(job > newest - KEPT_JOBS for job, _ in self.records.keys() - records.keys())
         self.records = records
 
 

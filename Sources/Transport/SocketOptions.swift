@@ -12,8 +12,9 @@ public enum SocketOptions {
   ///
   /// - Parameter key: the coordinator's; with one, only those enter whom an `Authenticator` lets in, which must be open.
   public static func listening(maxMessageSize: Int, key: SecretKey? = nil) -> [Socket.Option] {
-    common + (key.map { [.curveServer($0), .zapDomain(Authenticator.domain)] } ?? []) + [
-      .ipv6, .linger(1000), .routerMandatory, .maxMessageSize(Int64(maxMessageSize)), .sendHighWaterMark(100_000),
+    let limit = maxMessageSize + (key == nil ? 0 : curveBytes)
+    return common + (key.map { [.curveServer($0), .zapDomain(Authenticator.domain)] } ?? []) + [
+      .ipv6, .linger(1000), .routerMandatory, .maxMessageSize(Int64(limit)), .sendHighWaterMark(100_000),
       .receiveHighWaterMark(10_000),
     ]
   }
@@ -24,12 +25,17 @@ public enum SocketOptions {
   public static func connecting(
     to endpoint: Endpoint, maxMessageSize: Int, ipv6: Bool = false, credentials: Credentials? = nil
   ) -> [Socket.Option] {
-    common + (ipv6 || endpoint.address.hasPrefix("[") ? [.ipv6] : [])
+    let limit = maxMessageSize + (credentials == nil ? 0 : curveBytes)
+    return common + (ipv6 || endpoint.address.hasPrefix("[") ? [.ipv6] : [])
       + (credentials.map { [.curveClient(server: $0.server, own: $0.own)] } ?? []) + [
-      .linger(1000), .maxMessageSize(Int64(maxMessageSize)), .reconnectInterval(100, most: 2000),
+      .linger(1000), .maxMessageSize(Int64(limit)), .reconnectInterval(100, most: 2000),
       .sendHighWaterMark(100_000), .receiveHighWaterMark(10_000),
     ]
   }
+
+  /// What encryption adds to a frame, which libzmq counts with it (https://rfc.zeromq.org/spec/26): the command's name, a
+  /// nonce, a tag and flags are 33 bytes.
+  private static let curveBytes = 64
 
   public static let control = Limits.controlBytes
   public static let data = Limits.chunkBytes

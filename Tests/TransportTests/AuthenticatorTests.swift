@@ -33,17 +33,17 @@ import ZeroMQ
     let monitor: SocketMonitor
   }
 
-  func router() throws -> Socket {
-    let options = SocketOptions.listening(maxMessageSize: 1000, key: server)
+  func router(limit: Int = 1000) throws -> Socket {
+    let options = SocketOptions.listening(maxMessageSize: limit, key: server)
     let router = try Socket(.router, in: context, options + [.linger(0)])
     try router.bind("tcp://127.0.0.1:*")
     return router
   }
 
-  func connect(_ key: SecretKey, to router: Socket, name: String) throws -> Peer {
+  func connect(_ key: SecretKey, to router: Socket, name: String, limit: Int = 1000) throws -> Peer {
     let endpoint = try Endpoint(router.lastEndpoint)
     let options = SocketOptions.connecting(
-      to: endpoint, maxMessageSize: 1000, credentials: Credentials(server: server.publicKey, own: key))
+      to: endpoint, maxMessageSize: limit, credentials: Credentials(server: server.publicKey, own: key))
     let socket = try Socket(.dealer, in: context, options + [.linger(0)])
     let monitor = try SocketMonitor(socket, in: context, name: name)
     try socket.connect(endpoint)
@@ -57,6 +57,22 @@ import ZeroMQ
       while let event = try peer.monitor.next() { if ends.contains(event.kind) { return event.kind } }
     }
     return nil
+  }
+
+  @Test("the largest frame of each socket passes encrypted, both ways", arguments: [SocketOptions.control, SocketOptions.data])
+  func largest(limit: Int) async throws {
+    let friend = SecretKey()
+    let authenticator = await authenticator([friend])
+    let router = try router(limit: limit)
+    let peer = try connect(friend, to: router, name: "friend", limit: limit)
+    #expect(try peer.socket.send([Frame([UInt8](repeating: 1, count: limit))]) == .sent)
+    #expect(try router.wait(milliseconds: 60_000))
+    let (parts, _) = try #require(try router.receive(partLimit: 2))
+    #expect(parts.last?.count == limit)
+    _ = try router.send([Frame(parts[0].bytes), Frame([UInt8](repeating: 2, count: limit))])
+    #expect(try peer.socket.wait(milliseconds: 60_000))
+    #expect(try peer.socket.receive(partLimit: 1)?.parts.last?.count == limit)
+    withExtendedLifetime(authenticator) {}
   }
 
   @Test("an authorized key is let in and known by its fingerprint on every message, small or large; another is told no")
