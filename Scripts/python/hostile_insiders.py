@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import zmq
-from hostile_cluster import PATIENCE, Cluster, Violation, attack, wait_until
+from hostile_cluster import LOG_LINES, PATIENCE, Cluster, Violation, attack, wait_until
 
 Message = dict[str, Any]
 
@@ -187,7 +187,8 @@ def forged(cluster: Cluster) -> None:
 
 
 def floods(cluster: Cluster) -> None:
-    with attack(cluster, "thousands of sessions", ["too-many-sessions"]), Peer(cluster) as peer:
+    # Of a hundred workers a minute everything is told.
+    with attack(cluster, "thousands of sessions", ["too-many-sessions"], lines=100 + LOG_LINES), Peer(cluster) as peer:
         sessions = [secrets.token_hex(8) for _ in range(4000)]
         for session in sessions:
             peer.say({**peer.hello(), "session": session})
