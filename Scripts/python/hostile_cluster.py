@@ -194,10 +194,17 @@ class Cluster:
 
     # Connections
 
-    def connect(self, port: str = "control", name: str = "operator") -> zmq.Socket[bytes]:
-        """A DEALER, with somebody's key where keys are needed. Belongs to its caller's thread."""
+    def connect(self, port: str = "control", name: str = "operator", reads: bool = True) -> zmq.Socket[bytes]:
+        """A DEALER, with somebody's key where keys are needed. Belongs to its caller's thread.
+
+        Args:
+            reads: otherwise one message may come in, and nothing is taken from the connection after it.
+        """
         socket = self.context.socket(zmq.DEALER)
         socket.linger = 0
+        if not reads:
+            socket.rcvhwm = 1
+            socket.rcvbuf = 4096
         if self.keys:
             self.keys.apply(socket, name)
         socket.connect(self.address if port == "control" else self.data)
@@ -234,8 +241,8 @@ class Cluster:
         return self.processor() - before < IDLE * (time.monotonic() - since)
 
     def lines(self) -> list[str]:
-        """Of the log, but for those of honest work."""
-        return [line for line in self.log.read_text(errors="replace").splitlines() if not HONEST.search(line)]
+        """Of the log, but for those of honest work. A job that fails is none: all those of honest work are complete."""
+        return [line for line in self.log.read_text(errors="replace").splitlines() if " failed: " in line or not HONEST.search(line)]
 
 
 @contextlib.contextmanager

@@ -8,7 +8,6 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
-import zmq
 from hostile_cluster import LOG_LINES, PATIENCE, Cluster, Violation, attack, wait_until
 
 Message = dict[str, Any]
@@ -20,9 +19,9 @@ HUGE = 15 << 20
 class Peer:
     """A worker of its own making: it says what it likes, in a session or in none."""
 
-    def __init__(self, cluster: Cluster, name: str = "evil") -> None:
+    def __init__(self, cluster: Cluster, name: str = "evil", reads: bool = True) -> None:
         self.cluster = cluster
-        self.control = cluster.connect(name=name)
+        self.control = cluster.connect(name=name, reads=reads)
         self.data = cluster.connect("data", name=name)
         self.session = secrets.token_hex(8)
         self.epoch = 0
@@ -51,7 +50,7 @@ class Peer:
 
     def fetch(self, tag: int, job: int, **members: Any) -> Message:
         return {"v": 1, "type": "fetch", "session": self.session, "tag": tag, "job": job, "source": "aligned", "file": 0,
-                "offset": 0, "count": 1 << 20, **members}  # fmt: skip
+                "offset": 0, "count": 900_000, **members}  # fmt: skip
 
     # Conversation
 
@@ -71,9 +70,14 @@ class Peer:
 
     def settle(self) -> None:
         """All that it has said before is handled once a new question of the same connection is answered."""
-        self.say({"v": 1, "type": "hello", **{k: v for k, v in self.hello().items() if k not in ("v", "type")}, "session": "0" * 15 + "1", "slots": 0})
-        self.say(self.message("beat", session="f" * 16, number=1, seen=0, isDraining=False, jobs=[], held=[]))
-        self.answer("rejected")
+        question = {**self.message("beat"), "session": secrets.token_hex(8), "number": 1, "seen": 0, "isDraining": False, "jobs": [], "held": []}
+        self.say(question)
+        while self.answer("rejected")["session"] != question["session"]:
+            pass
+
+    def wait(self) -> None:
+        """The same for who does not read: there is no more work for the coordinator, twice in a row."""
+        wait_until("all is handled", lambda: self.cluster.is_idle() and self.cluster.is_idle())
 
     def join(self) -> None:
         self.say(self.hello())
@@ -90,6 +94,7 @@ def run(cluster: Cluster) -> None:
     questions(cluster)
     data(cluster)
     roles(cluster)
+    large(cluster)
 
 
 # What cannot be read
@@ -172,7 +177,7 @@ def forged(cluster: Cluster) -> None:
         peer.settle()
         peer.leave()
     with attack(cluster, "answers to offers with all the notes that fit"), Peer(cluster) as peer:
-        note = {"code": "n", "message": "é" * 4000}
+        note = {"code": "n", "message": "e" * 12_000}
         for _ in range(3):
             peer.session, peer.epoch = secrets.token_hex(8), 0
             peer.join()
@@ -197,12 +202,17 @@ def floods(cluster: Cluster) -> None:
         for session in sessions:
             peer.say({**peer.message("goodbye", reason="x" * 4000), "session": session, "epoch": epoch})
         wait_until("they are gone", lambda: len(cluster.status()["workers"]) == 1)
-    with attack(cluster, "hellos and beats without reading the answers"), Peer(cluster) as peer:
+    with attack(cluster, "hellos and beats without reading the answers"), Peer(cluster, reads=False) as peer:
         peer.join()
         for _ in range(4000):
             peer.say(peer.hello())
             peer.say(peer.beat())
         peer.leave()
+        peer.wait()
+
+
+def large(cluster: Cluster) -> None:
+    """Last, as memory that was used once would hide what others use."""
     # The transport hands over a few whole messages before it makes a peer wait.
     with attack(cluster, "messages as large as allowed", memory=8 * HUGE + (128 << 20)), Peer(cluster) as peer:
         text = b'{"v":1,"type":"status","request":1,"x":"' + b"a" * HUGE + b'"}'
@@ -212,21 +222,23 @@ def floods(cluster: Cluster) -> None:
 
 
 def questions(cluster: Cluster) -> None:
-    with attack(cluster, "thousands of questions without reading the answers"), Peer(cluster, "operator") as peer:
-        for number in range(3000):
+    with attack(cluster, "thousands of questions without reading the answers", ["unread-answer"]), Peer(cluster, "operator", reads=False) as peer:
+        for number in range(6000):
             peer.say({"v": 1, "type": "status", "request": number})
         for number in range(1000):
             peer.say({"v": 1, "type": "cancel", "request": number, "job": (1 << 63) - 1 - number})
             peer.say({"v": 1, "type": "resume", "request": number, "job": -number, "trustsSynced": True})
             peer.say({"v": 1, "type": "drain-worker", "request": number, "worker": f"nobody-{number}"})
+        peer.wait()
     recipe = {"alpha": 0.3, "arithmetic": "float32", "vocabulary": "refuse", "maxFileSize": 1 << 30, "shardSize": 1 << 20}
-    submit = {"v": 1, "type": "submit", "aligned": "/nowhere/a", "sft": "/nowhere/b", "output": "/nowhere/c", "recipe": recipe, "priority": 0,
+    submit = {"v": 1, "type": "submit", "aligned": "/nowhere/a", "sft": "/nowhere/b", "output": str(cluster.work / "hostile"), "recipe": recipe, "priority": 0,
               "syncsFully": False, "sha256": False, "overwrite": False, "restart": False, "command": ""}  # fmt: skip
-    with attack(cluster, "a thousand jobs that cannot be done"), Peer(cluster, "operator") as peer:
+    # Of a hundred a minute everything is told.
+    with attack(cluster, "a thousand jobs that cannot be done", ["too-many-jobs"], lines=100 + LOG_LINES), Peer(cluster, "operator") as peer:
         for number in range(1000):
             wrong: Message = {}
             if number % 4 == 1:
-                size = [0, -1, 65536, (1 << 63) - 1][number // 4 % 4]
+                size = [0, -1, 65535, (1 << 63) - 1][number // 4 % 4]
                 wrong = {"recipe": {**recipe, "shardSize": size, "maxFileSize": size}, "aligned": str(cluster.models / "aligned"), "sft": str(cluster.models / "sft")}
             elif number % 4 == 2:
                 wrong = {"aligned": "relative", "priority": -(1 << 63)}
@@ -234,7 +246,8 @@ def questions(cluster: Cluster) -> None:
                 wrong = {"recipe": {**recipe, "alpha": ["nan", "inf", 1e308][number // 4 % 3]}, "command": "x" * 10_000}
             peer.say({**submit, **wrong, "request": number})
         peer.say({"v": 1, "type": "verify", "request": 5000, "folder": "/", "sample": (1 << 63) - 1, "priority": (1 << 63) - 1})
-        wait_until("they are over", lambda: sum(job["output"].startswith("/nowhere") for job in cluster.status()["jobs"]) == 0)
+        peer.wait()
+        wait_until("they are over", lambda: not any(job["output"] == submit["output"] and job["state"] == "preparing" for job in cluster.status()["jobs"]))
 
 
 # The data port
@@ -251,34 +264,58 @@ def data(cluster: Cluster) -> None:
             peer.data.send_multipart([json.dumps(store).encode(), chunk])
         for number, value in enumerate((-1, 1 << 40, (1 << 60) - 1, (1 << 63) - 1, 1 << 63)):
             for wrong in ({"offset": value}, {"file": value}, {"job": value}, {"count": value}, {"source": "description", "offset": value}):
-                peer.data.send_string(json.dumps(peer.fetch(number, job, **{"count": 1, **wrong})))
+                peer.data.send_string(json.dumps({**peer.fetch(number, job), "count": 1, **wrong}))
         peer.data.send_string(json.dumps(peer.fetch(4711, job, session="f" * 16)))
         until = time.monotonic() + PATIENCE
         while json.loads(peer.data.recv_multipart()[0])["tag"] != 4711 if peer.data.poll((until - time.monotonic()) * 1000) else True:
             if time.monotonic() > until:
                 raise Violation("fetches are not answered")
         peer.leave()
-    with attack(cluster, "fetches from many connections, none of which reads", memory=256 << 20), Peer(cluster) as peer:
+    with attack(cluster, "stores past the end of a lease, and one that is given up half-way"), Peer(cluster) as peer:
         peer.join()
-        job = cluster.status()["jobs"][-1]["job"]
-        # One message may come in, and nothing is read from the connection after it.
+        lease = granted(peer)
+        for tag, offset in enumerate((1 << 20, (1 << 20) - 1, 1 << 40, (1 << 60) - 1)):
+            store = {"v": 1, "type": "store", "session": peer.session, "tag": tag, **lease, "offset": offset}
+            peer.data.send_multipart([json.dumps(store).encode(), b"evil"])
+            if not peer.data.poll(PATIENCE * 1000) or json.loads(peer.data.recv())["type"] != "refused":
+                raise Violation(f"bytes at {offset} of a shard are taken")
+        for offset in (0, 0, 8, 4, 100):
+            store = {"v": 1, "type": "store", "session": peer.session, "tag": 100 + offset, **lease, "offset": offset}
+            peer.data.send_multipart([json.dumps(store).encode(), b"evil"])
+        if not peer.data.poll(PATIENCE * 1000) or json.loads(peer.data.recv())["type"] != "stored":
+            raise Violation("a store that is as it should be is not taken")
+        peer.leave()
+        peer.settle()
+    with attack(cluster, "fetches from many connections, none of which reads"), Peer(cluster) as peer:
+        peer.join()
+        job = peer.answer("job")["job"]
         sockets = []
         for _ in range(40):
-            socket = cluster.context.socket(zmq.DEALER)
-            socket.linger = 0
-            socket.rcvhwm = 1
-            socket.rcvbuf = 4096
-            if cluster.keys:
-                cluster.keys.apply(socket, "evil")
-            socket.connect(cluster.data)
-            sockets.append(socket)
+            sockets.append(cluster.connect("data", name="evil", reads=False))
         for tag in range(100):
             for socket in sockets:
                 socket.send_string(json.dumps(peer.fetch(tag, job)))
         peer.settle()
+        peer.wait()
+        first = json.loads(sockets[0].recv_multipart()[0]) if sockets[0].poll(PATIENCE * 1000) else None
+        if first is None or first["type"] != "chunk":
+            raise Violation(f"a fetch is answered by {first}")
         peer.leave()
         for socket in sockets:
             socket.close()
+
+
+def granted(peer: Peer) -> Message:
+    """A lease of the honest job, for a worker that reaches nothing by itself."""
+    while True:
+        offer = peer.answer("job")
+        access = {side: ["streamed"] * len(offer[side]["files"]) for side in ("aligned", "sft")}
+        peer.say(peer.message("prepared", job=offer["job"], **access, output="streamed", notes=[]))
+        # The last shards of a job may be with others.
+        try:
+            return peer.answer("grant", patience=2)["leases"][0]
+        except Violation:
+            peer.say(peer.beat(jobs=[offer["job"]]))
 
 
 # Keys without the role

@@ -9,6 +9,7 @@ import ZeroMQ
 
 extension Problem.Code {
   static let notPermitted = Self("not-permitted")
+  static let tooManyJobs = Self("too-many-jobs")
 }
 
 /// Who may say what, and what becomes of those that may not any more.

@@ -30,7 +30,9 @@ public actor CoordinatorService {
     public var security: CoordinatorSecurity?
     /// For preparing and finishing jobs.
     public var context = RunContext(threads: ThreadTeam.availableCPUs)
-    /// Jobs that are over and still shown.
+    /// Jobs of clients that are being prepared at a time.
+    public var preparingLimit = 64
+    /// Jobs that are over and still shown; as many again that never began.
     public var memory = 100
     /// Time for running shards to end when the coordinator is asked to.
     public var graceMilliseconds = 30_000
@@ -93,6 +95,8 @@ public actor CoordinatorService {
   var refusals = RefusalLog()
   /// Workers that come and go are told as long as they are not too many.
   private var comings = EventLimit(100)
+  /// And so are jobs that end before they begin.
+  var stillbirths = EventLimit(100)
   /// Shared with libzmq's threads, which give back what was sent.
   private nonisolated let budget = SharedSendBudget()
 
@@ -397,13 +401,15 @@ public actor CoordinatorService {
     switch note {
     case .workerJoined(let session, let name):
       workers[session] = WorkerRecord(joinedAt: Self.now)
-      rememberComing(.info, "worker-joined", "worker \(name) joined, session \(session)")
+      remember(.info, nil, "worker-joined", "worker \(name) joined, session \(session)", within: &comings)
     case .workerLost(let session, let name, let leases):
       workers[session] = nil
-      rememberComing(.warning, "worker-lost", "worker \(name) was lost, with \(leases) shards in flight; they are granted again")
+      remember(
+        .warning, nil, "worker-lost", "worker \(name) was lost, with \(leases) shards in flight; they are granted again",
+        within: &comings)
     case .workerLeft(let session, let name, let reason):
       workers[session] = nil
-      rememberComing(.info, "worker-left", "worker \(name) left: \(reason)")
+      remember(.info, nil, "worker-left", "worker \(name) left: \(reason)", within: &comings)
     case .workerExpelled(let session, let name):
       dataServer.assumeIsolated { $0.forget(session) }
       remember(.warning, nil, "worker-expelled", "worker \(name) is sent away: its key is not authorized any more")
@@ -438,12 +444,15 @@ public actor CoordinatorService {
     }
   }
 
-  /// Of workers that come and go. Beyond so many a minute it is somebody who fills the log and the journal.
-  private func rememberComing(_ level: Logger.Level, _ kind: String, _ text: String) {
-    let verdict = comings.judge(at: bootNanoseconds())
+  /// What peers can make happen as often as they like: beyond so many a minute it would fill the log and the journal.
+  func remember(
+    _ level: Logger.Level, _ job: JobID?, _ kind: String, _ text: String,
+    within limit: inout EventLimit
+  ) {
+    let verdict = limit.judge(at: bootNanoseconds())
     guard verdict != .untold else { return }
-    remember(level, nil, kind, text)
-    if verdict == .lastTold { logger.warning("so many workers come and go that no more of it is told for a minute") }
+    remember(level, job, kind, text)
+    if verdict == .lastTold { logger.warning("so much of that happens (\(kind)) that no more of it is told for a minute") }
   }
 
   /// For the log, and for the journal of a coordinator.
