@@ -26,6 +26,7 @@ PATIENCE = 30.0
 
 WORKERS = ["direct", "half", "nothing"]
 SLOTS = 2
+KEPT_JOBS = 100
 LEASES = SLOTS + max(2, SLOTS // 2)
 """That a worker holds at most: its slots, and what waits for them."""
 

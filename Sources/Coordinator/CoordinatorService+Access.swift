@@ -9,6 +9,7 @@ import ZeroMQ
 
 extension Problem.Code {
   static let notPermitted = Self("not-permitted")
+  static let tooManyJobs = Self("too-many-jobs")
 }
 
 /// Who may say what, and what becomes of those that may not any more.
@@ -35,7 +36,7 @@ extension CoordinatorService {
   }
 
   func refuse(_ message: Inbound, of peer: Peer, _ route: [UInt8]) {
-    notPermitted["not-permitted", default: 0] += 1
+    ignored["not-permitted", default: 0] += 1
     let has = peer.roles.isEmpty ? "is not authorized any more" : "has the role \(peer.roles.list) only"
     let needed = Role.allCases.filter(AccessPolicy.roles(for: message).contains).map(\.rawValue).joined(separator: " or ")
     if refusals.shouldTell("\(peer.name) \(needed)", at: bootNanoseconds()) {
@@ -59,8 +60,11 @@ extension CoordinatorService {
 
   /// Messages that were ignored and peers that were not let in, by reason.
   var discarded: [String: Int] {
+    var ignored = ignored
+    let beyondWindow = dataServer.assumeIsolated { $0.beyondWindow }
+    if beyondWindow > 0 { ignored["beyond-window"] = beyondWindow }
     let refused = authenticator?.assumeIsolated { $0.refused } ?? [:]
-    return scheduler.discarded.merging(notPermitted) { $0 + $1 }.merging(refused) { $0 + $1 }
+    return scheduler.discarded.merging(ignored) { $0 + $1 }.merging(refused) { $0 + $1 }
   }
 
   // MARK: keys

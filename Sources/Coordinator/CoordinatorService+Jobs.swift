@@ -42,6 +42,7 @@ extension CoordinatorService {
     guard !isEnding else {
       return reply(.failure(Self.ending("it takes on nothing more", remedy: "submit again when it is back")))
     }
+    if let failure = tooBusy() { return reply(.failure(failure)) }
     let id = newJobID()
     var options = MergeJob.Options()
     options.sync = submission.syncsFully ? .full : .none
@@ -63,6 +64,15 @@ extension CoordinatorService {
       let look = try QuickLook.estimate(plan, context, calls: calls)
       return (plan, plan.aligned.warnings + plan.sft.warnings + DeltaJudgement.warnings(about: look, isSample: true))
     } then: { reply($0) }
+  }
+
+  /// Why nothing more is taken on now: whoever asks without end shall not have it all kept.
+  func tooBusy() -> Failure? {
+    guard replies.count >= configuration.preparingLimit else { return nil }
+    ignored["too-many-jobs", default: 0] += 1
+    return Failure(
+      .unavailable,
+      Problem(.tooManyJobs, "\(replies.count) jobs are being prepared, and no more are taken on meanwhile", remedy: "ask again later"))
   }
 
   /// - Throws: where a path of a client is not absolute, or leads out of the folders that may be used.
@@ -113,6 +123,7 @@ extension CoordinatorService {
 
   /// Goes on with a job that was stopped or failed, in this life or an earlier one.
   func resume(_ question: ClientRequest.Resume, then reply: @escaping @Sendable (Result<JobID, Failure>) -> Void) {
+    if let failure = tooBusy() { return reply(.failure(failure)) }
     let id = question.job
     if jobs[id]?.retryAt != nil { return prepareAgain(id, trustsSynced: question.trustsSynced, then: reply) }
     guard let job = jobs[id], let record = job.record, job.state == .failed || job.state == .cancelled else {
@@ -575,7 +586,12 @@ extension CoordinatorService {
     if let failure {
       jobs[id]?.failure = failure
       if state == .failed {
-        remember(.error, id, "failed", "job \(id) failed: \(failure)")
+        // Who has submitted what cannot even begin is told so, and can do it without end.
+        if job.hasBegun {
+          remember(.error, id, "failed", "job \(id) failed: \(failure)")
+        } else {
+          remember(.error, id, "failed", "job \(id) failed: \(failure)", within: &stillbirths)
+        }
       } else {
         remember(.info, id, "cancelled", "job \(id) was cancelled")
       }
@@ -606,8 +622,11 @@ extension CoordinatorService {
       // Only now: what is told is in the journal.
       loop.perform { self.assumeIsolated { $0.closed(id, reason) } }
     }
-    let over = jobs.values.filter(\.state.isOver).sorted { $0.id < $1.id }
-    for old in over.dropLast(configuration.memory) { forgetJob(old.id) }
+    // Those that never began do not displace others.
+    for hasBegun in [true, false] {
+      let over = jobs.values.filter { $0.state.isOver && $0.hasBegun == hasBegun }
+      for old in over.sorted(by: { $0.id < $1.id }).dropLast(configuration.memory) { forgetJob(old.id) }
+    }
   }
 
   /// A job that was over long ago is not shown any more, and its part of the journal is given back.

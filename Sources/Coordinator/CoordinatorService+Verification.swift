@@ -16,6 +16,7 @@ extension CoordinatorService {
     guard !isEnding else {
       return reply(.failure(Self.ending("it takes on nothing more", remedy: "ask again when it is back")))
     }
+    if let failure = tooBusy() { return reply(.failure(failure)) }
     let id = newJobID()
     let context = RunContext(threads: configuration.context.threads, readMethod: configuration.context.readMethod)
     jobs[id] = ServedJob(

@@ -30,7 +30,9 @@ public actor CoordinatorService {
     public var security: CoordinatorSecurity?
     /// For preparing and finishing jobs.
     public var context = RunContext(threads: ThreadTeam.availableCPUs)
-    /// Jobs that are over and still shown.
+    /// Jobs of clients that are being prepared at a time.
+    public var preparingLimit = 64
+    /// Jobs that are over and still shown; as many again that never began.
     public var memory = 100
     /// Time for running shards to end when the coordinator is asked to.
     public var graceMilliseconds = 30_000
@@ -88,11 +90,15 @@ public actor CoordinatorService {
   var isLookingAtKeys = false
   /// Looks at the folder of keys: what a job waits for must not keep a key in force.
   lazy var keyThread = ThreadPool(count: 1)
-  /// Messages that their senders may not send, by reason.
-  var notPermitted: [String: Int] = [:]
+  /// Messages that were not even handed on, and answers that nobody read, by reason.
+  var ignored: [String: Int] = [:]
   var refusals = RefusalLog()
-  /// Peers whose messages are not understood are logged once.
-  private var complainedAbout: Set<[UInt8]> = []
+  /// Workers that come and go are told as long as they are not too many.
+  private var comings = EventLimit(100)
+  /// And so are jobs that end before they begin.
+  var stillbirths = EventLimit(100)
+  /// Shared with libzmq's threads, which give back what was sent.
+  private nonisolated let budget = SharedSendBudget()
 
   /// What is remembered of a worker beside what the scheduler knows.
   struct WorkerRecord {
@@ -291,8 +297,16 @@ public actor CoordinatorService {
   }
 
   func send(_ bytes: [UInt8], to route: [UInt8]) {
+    guard let control, let frame = withinBudget(bytes, route) else { return }
     // A peer that is gone is noticed by its silence.
-    do { _ = try control?.send([Frame(route), Frame(bytes)]) } catch { logger.error("cannot send: \(error)") }
+    do { _ = try control.send([Frame(route), frame]) } catch { logger.error("cannot send: \(error)") }
+  }
+
+  /// - Returns: nil where the peer leaves too much unread. Whatever is lost so is said again, as after a lost connection.
+  private func withinBudget(_ bytes: [UInt8], _ route: [UInt8]) -> Frame? {
+    if let frame = budget.frame(bytes, for: route) { return frame }
+    ignored["unread-answer", default: 0] += 1
+    return nil
   }
 
   private func receiveControl() {
@@ -301,12 +315,12 @@ public actor CoordinatorService {
       left -= 1
       let route = parts[0].bytes
       guard parts.count == 2, !wasCut else {
-        complain("a message of another number of parts", route)
+        complain("a message of another number of parts", peer(parts[parts.count - 1]))
         continue
       }
+      let peer = peer(parts[1])
       do throws(WireError) {
         let message = try parts[1].withBytes { bytes throws(WireError) in try Inbound.decode(bytes) }
-        let peer = peer(parts[1])
         guard AccessPolicy.allows(message, peer.roles) else {
           refuse(message, of: peer, route)
           continue
@@ -316,7 +330,7 @@ public actor CoordinatorService {
         case .client(let request, let number): answer(request, number, route)
         }
       } catch {
-        complain("\(error)", route)
+        complain("\(error)", peer)
         if case .version = error { rejectVersion(error, route) }
       }
     }
@@ -329,18 +343,21 @@ public actor CoordinatorService {
     send(envelope.encoded(), to: route)
   }
 
-  private func complain(_ what: String, _ route: [UInt8]) {
-    guard complainedAbout.count < 1000, complainedAbout.insert(route).inserted else { return }
-    logger.warning("ignored from a peer: \(what)")
+  /// Once a minute for each key: a peer without one can come back as another whenever it likes.
+  private func complain(_ what: String, _ peer: Peer) {
+    ignored["unreadable", default: 0] += 1
+    guard refusals.shouldTell("unreadable \(peer.user ?? "")", at: bootNanoseconds()) else { return }
+    logger.warning("ignored from \(peer.user == nil ? "a peer" : peer.name): \(what); told once a minute")
   }
 
   // MARK: data
 
   private func makeDataServer() -> DataServer {
-    DataServer(loop: loop, readThreads: readThreads, writeThreads: writeThreads) { [weak self] route, message, frame in
+    DataServer(loop: loop, window: configuration.scheduling.window, readThreads: readThreads, writeThreads: writeThreads) { [weak self] route, message, frame in
       self?.assumeIsolated { service in
-        let parts = [Frame(route), Frame(message.encoded())] + (frame.map { [$0] } ?? [])
-        _ = try? service.data?.send(parts)
+        // Slices count for themselves: so much of them is read at a time.
+        guard let header = service.withinBudget(message.encoded(), route) else { return }
+        _ = try? service.data?.send([Frame(route), header] + (frame.map { [$0] } ?? []))
       }
     } didBecomeQuiet: { [weak self] job in
       self?.assumeIsolated { $0.didBecomeQuiet(job) }
@@ -353,12 +370,12 @@ public actor CoordinatorService {
       left -= 1
       let route = parts[0].bytes
       guard parts.count >= 2, !wasCut, let message = try? parts[1].withBytes({ try DataMessage.decode($0) }) else {
-        complain("a data message that is not understood", route)
+        complain("a data message that is not understood", peer(parts[parts.count - 1]))
         continue
       }
       let peer = peer(parts[1])
       let isPermitted = AccessPolicy.allowsData(peer.roles)
-      if !isPermitted { notPermitted["not-permitted", default: 0] += 1 }
+      if !isPermitted { ignored["not-permitted", default: 0] += 1 }
       switch message {
       case .fetch(let fetch) where isPermitted && scheduler.hasSession(fetch.session, of: peer.user):
         let source = jobs[fetch.job]?.source
@@ -371,8 +388,9 @@ public actor CoordinatorService {
         dataServer.assumeIsolated { $0.store(store, frame, from: route, merge: merge) }
       case .fetch(let fetch):
         let problem = ProblemReport(Problem(.dataRefused, "the session is over"))
-        _ = try? data?.send([Frame(route), Frame(DataMessage.refused(.init(tag: fetch.tag, problem: problem)).encoded())])
-      default: complain("a data message out of place", route)
+        guard let frame = withinBudget(DataMessage.refused(.init(tag: fetch.tag, problem: problem)).encoded(), route) else { break }
+        _ = try? data?.send([Frame(route), frame])
+      default: complain("a data message out of place", peer)
       }
     }
   }
@@ -383,13 +401,15 @@ public actor CoordinatorService {
     switch note {
     case .workerJoined(let session, let name):
       workers[session] = WorkerRecord(joinedAt: Self.now)
-      remember(.info, nil, "worker-joined", "worker \(name) joined, session \(session)")
+      remember(.info, nil, "worker-joined", "worker \(name) joined, session \(session)", within: &comings)
     case .workerLost(let session, let name, let leases):
       workers[session] = nil
-      remember(.warning, nil, "worker-lost", "worker \(name) was lost, with \(leases) shards in flight; they are granted again")
+      remember(
+        .warning, nil, "worker-lost", "worker \(name) was lost, with \(leases) shards in flight; they are granted again",
+        within: &comings)
     case .workerLeft(let session, let name, let reason):
       workers[session] = nil
-      remember(.info, nil, "worker-left", "worker \(name) left: \(reason)")
+      remember(.info, nil, "worker-left", "worker \(name) left: \(reason)", within: &comings)
     case .workerExpelled(let session, let name):
       dataServer.assumeIsolated { $0.forget(session) }
       remember(.warning, nil, "worker-expelled", "worker \(name) is sent away: its key is not authorized any more")
@@ -422,6 +442,17 @@ public actor CoordinatorService {
         .error, job, "read-back-differs",
         "job \(job) shard \(shard): the file does not hold what \(name) reported; it is computed again")
     }
+  }
+
+  /// What peers can make happen as often as they like: beyond so many a minute it would fill the log and the journal.
+  func remember(
+    _ level: Logger.Level, _ job: JobID?, _ kind: String, _ text: String,
+    within limit: inout EventLimit
+  ) {
+    let verdict = limit.judge(at: bootNanoseconds())
+    guard verdict != .untold else { return }
+    remember(level, job, kind, text)
+    if verdict == .lastTold { logger.warning("so much of that happens (\(kind)) that no more of it is told for a minute") }
   }
 
   /// For the log, and for the journal of a coordinator.

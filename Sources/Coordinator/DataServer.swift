@@ -56,6 +56,7 @@ actor DataServer {
   /// A chunk that waits to be written.
   private struct Chunk {
     let frame: Frame
+    let session: SessionID
     let offset: Int
     var tag: Int
     var route: [UInt8]
@@ -74,21 +75,31 @@ actor DataServer {
   private struct Outflow {
     /// Bytes that are read or being sent.
     var underWay = 0
-    var waiting: [(DataMessage.Fetch, JobSource)] = []
+    var waiting: [(DataMessage.Fetch, JobSource, route: [UInt8])] = []
   }
 
   nonisolated let loop: EventLoop
   nonisolated var unownedExecutor: UnownedSerialExecutor { loop.asUnownedSerialExecutor() }
+  /// Bytes of stores of one worker that may be unanswered.
+  private let window: Int
   private let readThreads: ThreadPool
   private let writeThreads: ThreadPool
   private let pool = SliceMemoryPool(limit: 16)
   private var inflows: [Attempt: Inflow] = [:]
-  private var outflows: [[UInt8]: Outflow] = [:]
+  private var outflows: [SessionID: Outflow] = [:]
+  /// Bytes that are read or being sent, for all.
+  private var underWay = 0
+  /// Bytes of stores that are not written yet.
+  private var unwritten: [SessionID: Int] = [:]
+  /// Stores that were dropped, as their senders do not keep to the window.
+  private(set) var beyondWindow = 0
   /// Writes under way, by job: publishing waits for them.
   private var writes: [JobID: Int] = [:]
 
-  /// Bytes for one worker that are under way at a time, and fetches that wait.
+  /// Bytes for one worker that are under way at a time, for all, and fetches that wait. A worker for which nothing is under
+  /// way gets a chunk all the same: others that do not read cannot keep it from going on.
   private static let readLimit = 24 << 20
+  private static let totalReadLimit = 192 << 20
   private static let queueLimit = 4096
 
   private let send: @Sendable ([UInt8], DataMessage, Frame?) -> Void
@@ -98,10 +109,11 @@ actor DataServer {
   ///   - send: called on the loop.
   ///   - didBecomeQuiet: called on the loop when no write of a job is under way any more.
   init(
-    loop: EventLoop, readThreads: ThreadPool, writeThreads: ThreadPool, send: @escaping @Sendable ([UInt8], DataMessage, Frame?) -> Void,
+    loop: EventLoop, window: Int, readThreads: ThreadPool, writeThreads: ThreadPool, send: @escaping @Sendable ([UInt8], DataMessage, Frame?) -> Void,
     didBecomeQuiet: @escaping @Sendable (JobID) -> Void
   ) {
     self.loop = loop
+    self.window = window
     self.readThreads = readThreads
     self.writeThreads = writeThreads
     self.send = send
@@ -113,33 +125,35 @@ actor DataServer {
   /// - Parameter job: the one that is asked for; nil where it is not running.
   func fetch(_ fetch: DataMessage.Fetch, from route: [UInt8], of job: JobSource?) {
     guard let job else { return refuse(fetch.tag, route, "there is no such job") }
-    guard outflows[route, default: Outflow()].waiting.count < Self.queueLimit else {
+    guard outflows[fetch.session, default: Outflow()].waiting.count < Self.queueLimit else {
       return refuse(fetch.tag, route, "too much is asked for at a time")
     }
-    outflows[route, default: Outflow()].waiting.append((fetch, job))
-    readNext(route)
+    outflows[fetch.session, default: Outflow()].waiting.append((fetch, job, route))
+    readNext(fetch.session)
   }
 
   /// Forgets what a session has asked for and not got.
   func forget(_ session: SessionID) {
-    for route in outflows.keys { outflows[route]?.waiting.removeAll { $0.0.session == session } }
+    outflows[session]?.waiting = []
   }
 
   /// Starts reading what is next for a worker, as far as it may be under way.
-  private func readNext(_ route: [UInt8]) {
-    while var outflow = outflows[route], outflow.underWay < Self.readLimit, !outflow.waiting.isEmpty {
-      let (fetch, job) = outflow.waiting.removeFirst()
-      outflow.underWay += fetch.count
-      outflows[route] = outflow
+  private func readNext(_ session: SessionID) {
+    while let outflow = outflows[session], !outflow.waiting.isEmpty,
+      outflow.underWay == 0 || outflow.underWay < Self.readLimit && underWay < Self.totalReadLimit
+    {
+      guard let (fetch, job, route) = outflows[session]?.waiting.removeFirst() else { break }
+      outflows[session]?.underWay += fetch.count
+      underWay += fetch.count
       read(fetch, of: job, for: route)
     }
-    if let outflow = outflows[route], outflow.underWay == 0, outflow.waiting.isEmpty { outflows[route] = nil }
+    if let outflow = outflows[session], outflow.underWay == 0, outflow.waiting.isEmpty { outflows[session] = nil }
   }
 
   private func read(_ fetch: DataMessage.Fetch, of job: JobSource, for route: [UInt8]) {
     // A chunk counts until libzmq has sent it: a peer that does not read costs no more than its share of memory.
     let didSend: @Sendable () -> Void = { [loop] in
-      loop.perform { self.assumeIsolated { $0.didSend(fetch.count, route) } }
+      loop.perform { self.assumeIsolated { $0.didSend(fetch.count, fetch.session) } }
     }
     let range = fetch.offset..<fetch.offset + fetch.count
     if fetch.source == .description {
@@ -196,9 +210,10 @@ actor DataServer {
     }
   }
 
-  private func didSend(_ bytes: Int, _ route: [UInt8]) {
-    outflows[route]?.underWay -= bytes
-    readNext(route)
+  private func didSend(_ bytes: Int, _ session: SessionID) {
+    outflows[session]?.underWay -= bytes
+    underWay -= bytes
+    readNext(session)
   }
 
   private func refuse(_ tag: Int, _ route: [UInt8], _ message: String) {
@@ -229,8 +244,15 @@ actor DataServer {
       inflow.writing?.tag = store.tag
       inflow.writing?.route = route
     } else if store.offset == inflow.expected {
-      inflow.expected += frame.count
-      inflow.waiting.append(Chunk(frame: frame, offset: store.offset, tag: store.tag, route: route))
+      let waiting = unwritten[store.session, default: 0] + frame.count
+      // Twice, as chunks of leases that are over may still be on their way to the disk. It is said again, as if it were lost.
+      if waiting > 2 * window {
+        beyondWindow += 1
+      } else {
+        unwritten[store.session] = waiting
+        inflow.expected += frame.count
+        inflow.waiting.append(Chunk(frame: frame, session: store.session, offset: store.offset, tag: store.tag, route: route))
+      }
     }
     // A gap is filled when the worker says again what was lost.
     inflows[store.key] = inflow
@@ -252,7 +274,13 @@ actor DataServer {
         problem = error.problems[0]
       }
       let report = problem.map { ProblemReport($0) }
-      loop.perform { self.assumeIsolated { $0.didWrite(key, stream, report) } }
+      let (session, count) = (chunk.session, chunk.frame.count)
+      loop.perform {
+        self.assumeIsolated { server in
+          server.noLongerWaits(count, session)
+          server.didWrite(key, stream, report)
+        }
+      }
     }
   }
 
@@ -276,6 +304,11 @@ actor DataServer {
     }
   }
 
+  private func noLongerWaits(_ bytes: Int, _ session: SessionID) {
+    let left = unwritten[session, default: bytes] - bytes
+    unwritten[session] = left > 0 ? left : nil
+  }
+
   func isQuiet(_ job: JobID) -> Bool { writes[job, default: 0] == 0 }
 
   /// The digest of what was received of a lease, once it is complete.
@@ -294,7 +327,10 @@ actor DataServer {
 
   /// Every chunk is answered, or its sender would wait for the credit.
   private func refuseWaiting(_ key: Attempt, _ reason: String) {
-    for chunk in inflows[key]?.waiting ?? [] { refuse(chunk.tag, chunk.route, reason) }
+    for chunk in inflows[key]?.waiting ?? [] {
+      noLongerWaits(chunk.frame.count, chunk.session)
+      refuse(chunk.tag, chunk.route, reason)
+    }
     inflows[key]?.waiting = []
   }
 }

@@ -47,6 +47,8 @@ struct ServedJob {
 
 extension ServedJob {
   var kind: Status.Job.Kind { isVerification ? .verify : .merge }
+  /// Whether it has come further than being asked for.
+  var hasBegun: Bool { runningSince != nil || record != nil }
   /// What is being computed, while it is.
   var source: JobSource? { merge?.source ?? verification?.source }
 

@@ -44,6 +44,11 @@ extension Scheduler {
 
   private mutating func welcome(_ id: SessionID, _ hello: WorkerMessage.Hello, _ route: Route) {
     if sessions[id] == nil {
+      if let reason = tooMany(route.user) {
+        discard("too-many-sessions")
+        // Not for the key's sake; but this is what sends a worker away until later.
+        return reject(id, .key, reason, route)
+      }
       sessions[id] = Session(id: id, route: route, hello: hello, lastHeard: now)
       joined.append(id)
       countSlots()
@@ -57,6 +62,15 @@ extension Scheduler {
           beatMilliseconds: configuration.beatMilliseconds, leaseMilliseconds: configuration.leaseMilliseconds,
           dataPort: configuration.dataPort, window: configuration.window)), to: id)
     offerJobs(to: id)
+  }
+
+  /// Why nobody else with the key can join now; nil where somebody can.
+  private func tooMany(_ user: String?) -> String? {
+    guard joined.count < configuration.sessionLimit else { return "there are \(joined.count) workers, and no more are taken" }
+    // Below that nobody needs to count.
+    guard user != nil, joined.count >= configuration.keySessionLimit else { return nil }
+    let count = joined.count { sessions[$0]?.route.user == user }
+    return count < configuration.keySessionLimit ? nil : "\(count) workers have this key, and no more are taken"
   }
 
   /// Offers the jobs that the worker has not answered.
@@ -81,6 +95,7 @@ extension Scheduler {
       return
     }
     guard session.jobs[prepared.job] == nil else { return discard("repeated") }
+    let prepared = prepared.bounded
     let offer = job.offer
     guard prepared.refusal != nil
       || prepared.aligned.count == offer.aligned.files.count && prepared.sft.count == offer.sft.files.count

@@ -48,6 +48,9 @@ extension Scheduler {
     /// Where workers stream slices; for the welcome.
     public var dataPort = 0
     public var window = 32 << 20
+    /// Workers at a time, and those of them that have the same key: whoever has one can say hello without end.
+    public var sessionLimit = 1024
+    public var keySessionLimit = 768
 
     public init() {}
 

@@ -8,14 +8,19 @@ public enum SocketOptions {
     .handshakeInterval(5000), .heartbeat(interval: 2000, timeout: 10_000),
   ]
 
-  /// The coordinator's sockets. Queues are bounded by what peers were granted, not by libzmq, which would drop.
+  /// Bytes that one peer may have waiting to be read; then TCP makes it wait. libzmq counts messages, so fewer of those that
+  /// may be large.
+  private static let receiveBytes = 64 << 20
+
+  /// The coordinator's sockets. What is sent is bounded by what peers were granted and by a `SendBudget`, not by libzmq,
+  /// which would drop.
   ///
   /// - Parameter key: the coordinator's; with one, only those enter whom an `Authenticator` lets in, which must be open.
   public static func listening(maxMessageSize: Int, key: SecretKey? = nil) -> [Socket.Option] {
     let limit = maxMessageSize + (key == nil ? 0 : curveBytes)
     return common + (key.map { [.curveServer($0), .zapDomain(Authenticator.domain)] } ?? []) + [
       .ipv6, .linger(1000), .routerMandatory, .maxMessageSize(Int64(limit)), .sendHighWaterMark(100_000),
-      .receiveHighWaterMark(10_000),
+      .receiveHighWaterMark(Int32(max(4, min(10_000, receiveBytes / maxMessageSize)))),
     ]
   }
 

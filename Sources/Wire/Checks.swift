@@ -64,6 +64,7 @@ extension ClientRequest {
       for path in [submission.aligned, submission.sft, submission.output] {
         try require(path.utf8.count <= Limits.pathBytes && !path.utf8.contains(0), "a path")
       }
+      try require(submission.command.utf8.count <= Limits.commandBytes, "the length of the command")
     case .verify(let verify):
       for path in [verify.folder, verify.aligned, verify.sft].compactMap({ $0 }) {
         try require(path.utf8.count <= Limits.pathBytes && !path.utf8.contains(0), "a path")

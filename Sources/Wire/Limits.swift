@@ -9,6 +9,8 @@ public enum Limits {
   public static let descriptionBytes = 256 << 20
   public static let nameBytes = 255
   public static let pathBytes = 4096
+  /// Of the command that a model card shows.
+  public static let commandBytes = 64 << 10
   /// Of a problem's text; what is longer is cut.
   public static let textCharacters = 4096
   public static let slots = 1024

@@ -1,3 +1,4 @@
+import Diagnostics
 import Scheduling
 import Testing
 import Wire
@@ -67,5 +68,42 @@ extension SchedulerTests {
     driver.pass(milliseconds: 10_000)
     driver.work()
     #expect(driver.scheduler.isDone(JobID(1)) == [true, true])
+  }
+
+  @Test("so many workers are taken and no more, fewer of one key; who goes makes room")
+  func tooMany() {
+    var driver = SchedulerDriver {
+      $0.sessionLimit = 3
+      $0.keySessionLimit = 2
+    }
+    for name in ["a", "b"] { driver.join(name, user: "key-a") }
+    driver.join("c", user: "key-a")
+    #expect(driver.messages("c").last == .rejected(.init(.key, "2 workers have this key, and no more are taken")))
+    driver.join("d", user: "key-d")
+    driver.join("e", user: "key-e")
+    #expect(driver.messages("e").last == .rejected(.init(.key, "there are 3 workers, and no more are taken")))
+    #expect(driver.scheduler.discarded["too-many-sessions"] == 2)
+    // Those that are in may say hello again.
+    driver.say(.hello(.init(name: "a", host: "h", process: 1, slots: 1, version: "0", level: "portable")), as: "a", epoch: 0)
+    driver.say(.goodbye(.init(reason: "")), as: "b")
+    driver.join("f", user: "key-a")
+    #expect(driver.scheduler.hasSession(driver.peers["f"]!.session, of: "key-a"))
+    #expect(driver.scheduler.discarded["too-many-sessions"] == 2)
+  }
+
+  @Test("of what a worker says of a job, only what somebody looks at is kept")
+  func bounded() {
+    let note = ProblemReport(Problem(.init("n"), "note"))
+    var driver = SchedulerDriver()
+    driver.add(files: [1])
+    driver.join("a") { job in
+      var prepared = SchedulerDriver.access(to: job, aligned: Array(repeating: .direct, count: 1000), refusal: note)
+      prepared.notes = Array(repeating: note, count: 1000)
+      return prepared
+    }
+    driver.work()
+    let kept = driver.scheduler.workers(at: driver.now).flatMap(\.prepared)
+    #expect(kept.allSatisfy { $0.notes.count == 10 && $0.aligned.isEmpty && $0.refusal == note })
+    #expect(kept.count == 1)
   }
 }
