@@ -22,11 +22,11 @@ from zmq.auth import load_certificate
 
 Argument = str | Path
 
-PATIENCE = 30.0
+PATIENCE = 60.0
 """Seconds after which something that should come is taken never to come."""
 
-ANSWER_TIME = 5.0
-"""Seconds within which a status is answered, whatever is going on."""
+ANSWER_TIME = 15.0
+"""Seconds within which a status is answered, whatever is going on. On an idle machine it takes one at most."""
 
 MEMORY = 64 << 20
 """Bytes that an attack may cost the coordinator beyond what it had before."""
@@ -34,7 +34,7 @@ MEMORY = 64 << 20
 LOG_LINES = 8
 """That an attack may add to the coordinator's log, beside those about the honest job."""
 
-IDLE = 0.35
+IDLE = 0.5
 """Share of a processor that a coordinator with honest work only stays below. A debug build answers a status in some ms."""
 
 TIED = ["setpriv", "--pdeathsig", "KILL", "--"]
