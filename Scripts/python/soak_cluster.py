@@ -152,7 +152,8 @@ def read_journal(path: Path, scratch: Path) -> Records:
         # Not a table yet, where it was killed while making one.
         if not database.execute("SELECT 1 FROM sqlite_master WHERE name = 'shard'").fetchone():
             return {}
-        rows = database.execute("SELECT job, shard, digest, epoch, attempt, finished_at FROM shard")
+        # A job that runs again in one life of its coordinator counts its attempts from another million on.
+        rows = database.execute("SELECT job, shard, digest, epoch, attempt & 0xFFFFF, finished_at FROM shard")
         return {(job, shard): Record(*rest) for job, shard, *rest in rows}
 
 
