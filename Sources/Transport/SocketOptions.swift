@@ -5,7 +5,9 @@ public import ZeroMQ
 /// What sockets are told about peers that misbehave or vanish (design, section 6).
 public enum SocketOptions {
   private static let common: [Socket.Option] = [
-    .handshakeInterval(5000), .heartbeat(interval: 2000, timeout: 10_000),
+    // Not libzmq's own heartbeats: their timer ends the process (assertion !_io_error in stream_engine_base.cpp, 4.3.4 and
+    // 4.3.5) when a peer hangs up while its messages wait for room. Workers and coordinators say beats to each other.
+    .handshakeInterval(5000), .tcpTimeouts(idleSeconds: 10, unacknowledgedMilliseconds: 15_000),
   ]
 
   /// Bytes that one peer may have waiting to be read; then TCP makes it wait. libzmq counts messages, so fewer of those that

@@ -32,8 +32,9 @@ public final class Socket {
     case handshakeInterval(Int32)
     /// Milliseconds between attempts to connect, doubling up to `most`.
     case reconnectInterval(Int32, most: Int32)
-    /// Milliseconds between pings of the transport, and until a silent peer is dropped.
-    case heartbeat(interval: Int32, timeout: Int32)
+    /// Seconds of silence after which TCP asks whether the peer's machine is still there, and gives up after 15 more; and
+    /// milliseconds that sent bytes may go unacknowledged.
+    case tcpTimeouts(idleSeconds: Int32, unacknowledgedMilliseconds: Int32)
     /// Queues messages for complete connections only.
     case immediate
     /// IPv6 as well as IPv4.
@@ -74,9 +75,12 @@ public final class Socket {
     case .reconnectInterval(let least, let most):
       try set(ZMQ_RECONNECT_IVL, least)
       try set(ZMQ_RECONNECT_IVL_MAX, most)
-    case .heartbeat(let interval, let timeout):
-      try set(ZMQ_HEARTBEAT_IVL, interval)
-      try set(ZMQ_HEARTBEAT_TIMEOUT, timeout)
+    case .tcpTimeouts(let idle, let unacknowledged):
+      try set(ZMQ_TCP_KEEPALIVE, Int32(1))
+      try set(ZMQ_TCP_KEEPALIVE_IDLE, idle)
+      try set(ZMQ_TCP_KEEPALIVE_INTVL, Int32(5))
+      try set(ZMQ_TCP_KEEPALIVE_CNT, Int32(3))
+      try set(ZMQ_TCP_MAXRT, unacknowledged)
     case .immediate: try set(ZMQ_IMMEDIATE, Int32(1))
     case .ipv6: try set(ZMQ_IPV6, Int32(1))
     case .curveServer(let own):
