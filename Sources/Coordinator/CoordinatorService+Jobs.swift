@@ -2,7 +2,7 @@ import Checkpoint
 public import Diagnostics
 import Digests
 import FileIO
-public import Journal
+import Journal
 import Kernels
 import Logging
 public import Planning
@@ -85,126 +85,6 @@ extension CoordinatorService {
     }
   }
 
-  // MARK: jobs of an earlier life
-
-  /// Takes up the jobs that the journal holds: those that are not over go on, the latest others are shown.
-  public nonisolated func takeUp(_ records: [JobRecord]) {
-    loop.perform {
-      self.assumeIsolated { service in
-        let over = records.filter(\.state.isFinal)
-        for record in over.dropLast(service.configuration.memory) { service.forgetJob(JobID(record.number)) }
-        for record in over.suffix(service.configuration.memory) { service.show(record) }
-        for record in records where !record.state.isFinal { service.takeUp(record) }
-      }
-    }
-  }
-
-  private func takeUp(_ record: JobRecord) {
-    resume(record, isPatient: true) { [weak self] result in
-      self?.assumeIsolated { service in
-        let id = JobID(record.number)
-        guard case .failure(let failure) = result, service.jobs[id] == nil, !service.isEnding else { return }
-        // Not even begun: it is shown all the same.
-        service.jobs[id] = ServedJob(record, context: service.configuration.context, startedAt: Self.now)
-        service.conclude(id, .failed, failure)
-      }
-    }
-  }
-
-  private func show(_ record: JobRecord) {
-    let id = JobID(record.number)
-    let duration = max(0, (record.endedAt ?? record.submittedAt) - record.submittedAt)
-    var job = ServedJob(record, context: configuration.context, startedAt: Self.now.adding(milliseconds: -duration))
-    job.state = Status.JobState(record.state)
-    job.endedAt = Self.now
-    job.failure = record.failure
-    jobs[id] = job
-  }
-
-  /// Goes on with a job that was stopped or failed, in this life or an earlier one.
-  func resume(_ question: ClientRequest.Resume, then reply: @escaping @Sendable (Result<JobID, Failure>) -> Void) {
-    if let failure = tooBusy() { return reply(.failure(failure)) }
-    let id = question.job
-    if jobs[id]?.retryAt != nil { return prepareAgain(id, trustsSynced: question.trustsSynced, then: reply) }
-    guard let job = jobs[id], let record = job.record, job.state == .failed || job.state == .cancelled else {
-      let state = jobs[id]?.state.rawValue
-      let message = state.map { "job \(id) is \($0), and there is nothing to go on with" } ?? "there is no job \(id)"
-      return reply(.failure(Failure(.inputNotFound, Problem(.init("not-found"), message, remedy: "see expomerge status"))))
-    }
-    if job.afterClosing != nil {
-      jobs[id]?.afterClosing?.append { self.assumeIsolated { $0.resume(question, then: reply) } }
-      return
-    }
-    resume(record, trustsSynced: question.trustsSynced, then: reply)
-  }
-
-  /// - Parameter isPatient: whether it waits for what is not there yet, rather than fail.
-  private func resume(
-    _ record: JobRecord, trustsSynced: Bool = false, isPatient: Bool = false,
-    then reply: @escaping @Sendable (Result<JobID, Failure>) -> Void
-  ) {
-    let id = JobID(record.number)
-    guard !isEnding else {
-      return reply(.failure(Self.ending("job \(id) is not gone on with", remedy: "try again when it is back")))
-    }
-    guard let options = MergeJob.Options(stored: record.options) else {
-      let problem = Problem(
-        .optionsUnreadable, "what was asked for of job \(id) beside the recipe cannot be read",
-        file: configuration.journal?.path.string, remedy: "submit it again, with --restart")
-      return reply(.failure(Failure(.badData, problem)))
-    }
-    let context = RunContext(threads: configuration.context.threads, readMethod: configuration.context.readMethod)
-    jobs[id] = ServedJob(record, context: context, startedAt: Self.now)
-    jobs[id]?.isPatient = isPatient
-    remember(.info, id, "resumed", "job \(id) is gone on with")
-    // Of one that may wait nobody waits to hear.
-    prepare(record, options, trustsSynced, isPatient ? nil : reply)
-  }
-
-  private func prepare(
-    _ record: JobRecord, _ options: MergeJob.Options, _ trustsSynced: Bool,
-    _ reply: (@Sendable (Result<JobID, Failure>) -> Void)?
-  ) {
-    var options = options
-    options.trustsSynced = trustsSynced
-    let calls = configuration.calls
-    let plan: @Sendable () throws(Failure) -> (Plan, [Problem]) = { () throws(Failure) in
-      let plan = try Plan(
-        aligned: Checkpoint.open(FilePath(record.aligned), calls: calls), sft: Checkpoint.open(FilePath(record.sft), calls: calls),
-        recipe: record.recipe)
-      return (plan, plan.aligned.warnings + plan.sft.warnings)
-    }
-    prepare(JobID(record.number), FilePath(record.output), options, resuming: record, plan: plan, then: reply)
-  }
-
-  // MARK: jobs that wait
-
-  /// What the job needs is not there now: it stays as the journal has it, and is tried again.
-  private func wait(_ id: JobID, _ failure: Failure) {
-    if jobs[id]?.failure != failure {
-      let seconds = configuration.retryMilliseconds / 1000
-      remember(.warning, id, "waiting", "job \(id) waits: \(failure); it is tried again every \(seconds) s")
-    }
-    jobs[id]?.failure = failure
-    jobs[id]?.retryAt = Self.now.adding(milliseconds: configuration.retryMilliseconds)
-    reply(id, .failure(failure))
-  }
-
-  /// Tries those again that have waited long enough.
-  func retryWaitingJobs() {
-    guard !isEnding else { return }
-    let now = Self.now
-    for (id, job) in jobs { if let time = job.retryAt, time <= now { prepareAgain(id) } }
-  }
-
-  private func prepareAgain(
-    _ id: JobID, trustsSynced: Bool = false, then reply: (@Sendable (Result<JobID, Failure>) -> Void)? = nil
-  ) {
-    guard let record = jobs[id]?.record, let options = MergeJob.Options(stored: record.options) else { return }
-    jobs[id]?.retryAt = nil
-    prepare(record, options, trustsSynced, reply)
-  }
-
   // MARK: preparing
 
   /// What has become of preparing a job.
@@ -217,7 +97,7 @@ extension CoordinatorService {
   /// - Parameters:
   ///   - plan: run on a thread that may block; with warnings.
   ///   - reply: called once, on the loop.
-  private func prepare(
+  func prepare(
     _ id: JobID, _ output: FilePath, _ options: MergeJob.Options, resuming record: JobRecord? = nil,
     hasCompany: Bool = true, plan: @escaping @Sendable () throws(Failure) -> (Plan, [Problem]),
     then reply: (@Sendable (Result<JobID, Failure>) -> Void)? = nil
@@ -342,136 +222,6 @@ extension CoordinatorService {
     if job.state == .running { tell(.cancel(id)) }
     if job.retryAt != nil { conclude(id, .cancelled, Self.cancelled) }
     return true
-  }
-
-  // MARK: results
-
-  /// Checks a result against the plan and against what was received, and keeps it.
-  func commit(_ finished: WorkerMessage.Finished, from session: SessionID, keeps: Bool) {
-    let key = finished.key
-    guard let source = jobs[key.job]?.source else { return tell(.refused(key, Problem(.dataRefused, "the job is over"))) }
-    let plan = source.plan
-    let shard = plan.shard(key.shard)
-    let segments = finished.segments.map {
-      ShardResult.SegmentResult(pair: $0.pair, sums: $0.sums, differingBytes: $0.differingBytes)
-    }
-    guard plan.accepts(segments, of: shard) else {
-      return tell(.refused(key, Problem(.resultInvalid, "the result is not that of the shard's segments")))
-    }
-    if let verification = jobs[key.job]?.verification {
-      return keeps ? prove(finished, of: verification, from: session) : tell(.committed(key))
-    }
-    guard let merge = jobs[key.job]?.merge else { return }
-    if scheduler.output(of: session, for: key.job) == .streamed {
-      let received = dataServer.assumeIsolated { $0.digest(of: key) }
-      guard received == finished.digest else {
-        return tell(
-          .refused(
-            key,
-            Problem(
-              .shardDiffers,
-              received == nil ? "the result came before all of the bytes" : "the bytes that were received are not those that were digested",
-              file: merge.files[shard.file].path.string, byte: shard.range.lowerBound)))
-      }
-    }
-    guard keeps else { return tell(.committed(key)) }
-    let result = ShardResult(shard: key.shard, digest: finished.digest, segments: segments)
-    let name = scheduler.name(of: session) ?? ""
-    merge.journal.record(finished, bytes: shard.range.count, worker: name) { [loop] outcome in
-      loop.perform { self.assumeIsolated { $0.recorded(key, result, outcome, of: merge, from: session) } }
-    }
-  }
-
-  /// A result is in the journal, or cannot be.
-  private func recorded(
-    _ key: Attempt, _ result: ShardResult, _ outcome: Result<Void, Failure>, of merge: PreparedMerge,
-    from session: SessionID
-  ) {
-    guard jobs[key.job]?.merge === merge else { return }
-    switch outcome {
-    case .success:
-      let shard = merge.plan.shard(key.shard)
-      merge.results.set(result, at: key.shard)
-      workers[session]?.meter.add(shard.range.count, at: Self.now)
-      didFinish(key.job, shard)
-      tell(.committed(key))
-    case .failure(let failure):
-      journalFailed(failure)
-      tell(.refused(key, failure.problems[0]))
-    }
-  }
-
-  /// One more shard is in the output.
-  private func didFinish(_ id: JobID, _ shard: Plan.Shard) {
-    jobs[id]?.meter.add(shard.range.count, at: Self.now)
-    jobs[id]?.files[shard.file].done += 1
-    jobs[id]?.context.progress.add(shard.range.count)
-    if let name = jobs[id]?.files[shard.file].name { jobs[id]?.context.progress.workingOn(name) }
-  }
-
-  /// A shard of an earlier life was read back.
-  func checked(_ id: JobID, _ number: Int, _ matches: Bool) {
-    if let verification = jobs[id]?.verification { return checked(id, number, matches, of: verification) }
-    guard let merge = jobs[id]?.merge else { return }
-    if matches {
-      didFinish(id, merge.plan.shard(number))
-    } else {
-      merge.differing.wrappingAdd(1, ordering: .relaxed)
-    }
-  }
-
-  /// Reads a shard back that no worker can, or that two may have written to.
-  func readBack(_ id: JobID, _ number: Int, _ expected: Digest128) {
-    guard let job = jobs[id], let source = job.source, let files = job.merge?.files ?? job.verification?.files else { return }
-    let shard = source.plan.shard(number)
-    logger.debug("job \(id) shard \(number) is read back")
-    jobThreads.submit { [self] in
-      var digest: Digest128?
-      var isUnread = false
-      do throws(Failure) {
-        digest = try files[shard.file].digest(of: shard.range)
-      } catch {
-        logger.error("job \(id): \(error)")
-        // A merge computes it again; what is proved has a problem of its own.
-        job.verification?.add(error.problems[0])
-        isUnread = job.verification != nil
-      }
-      loop.perform { [digest, isUnread] in
-        self.assumeIsolated { service in
-          // The job may be over, or another life of it be running.
-          guard service.jobs[id]?.source === source else { return }
-          service.tell(.verified(id, shard: number, matches: digest == expected || isUnread))
-        }
-      }
-    }
-  }
-
-  /// A shard that had counted does not any more.
-  func uncount(_ id: JobID, _ number: Int) {
-    guard let merge = jobs[id]?.merge else { return }
-    let shard = merge.plan.shard(number)
-    jobs[id]?.files[shard.file].done -= 1
-    jobs[id]?.context.progress.add(-shard.range.count)
-  }
-
-  /// Reads an output file for its SHA-256.
-  func sum(_ id: JobID, _ file: Int) {
-    guard let merge = jobs[id]?.merge, let cancellation = jobs[id]?.context.cancellation else { return }
-    jobThreads.submit { [self] in
-      var sha256: String?
-      do throws(Failure) {
-        sha256 = try merge.files[file].sha256(of: 0..<merge.plan.files[file].size, mayContinue: { !cancellation.isCancelled })
-      } catch {
-        logger.error("job \(id): \(error)")
-      }
-      loop.perform { [sha256] in self.assumeIsolated { $0.tell(.summed(id, file: file, sha256: sha256)) } }
-    }
-  }
-
-  func summed(_ id: JobID, _ file: Int, _ sha256: String) {
-    guard let job = jobs[id], let merge = job.merge else { return }
-    merge.sums.set(sha256, at: file)
-    job.context.progress.add(merge.plan.files[file].size)
   }
 
   // MARK: the end
@@ -630,7 +380,7 @@ extension CoordinatorService {
   }
 
   /// A job that was over long ago is not shown any more, and its part of the journal is given back.
-  private func forgetJob(_ id: JobID) {
+  func forgetJob(_ id: JobID) {
     jobs[id] = nil
     guard let journal = configuration.journal else { return }
     jobThreads.submit { [logger] in
