@@ -72,7 +72,7 @@ import ZeroMQ
     _ = try router.send([Frame(parts[0].bytes), Frame([UInt8](repeating: 2, count: limit))])
     #expect(try peer.socket.wait(milliseconds: 60_000))
     #expect(try peer.socket.receive(partLimit: 1)?.parts.last?.count == limit)
-    withExtendedLifetime(authenticator) {}
+    await authenticator.close()
   }
 
   @Test("an authorized key is let in and known by its fingerprint on every message, small or large; another is told no")
