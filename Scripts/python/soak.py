@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from soak_adversary import Report, Round
-from soak_cluster import LEASES, PATIENCE, WORKERS, Argument, Cluster, Ledger, Process, Violation, check_output, read_journal, say
+from soak_cluster import LEASES, PATIENCE, RESULTS, WORKERS, Argument, Cluster, Ledger, Process, Violation, check_output, read_journal, say
 from soak_models import SIZES, Models, Recipe, fits_disk, remove
 from soak_networks import Namespaces, Network, Proxies
 
@@ -196,7 +196,7 @@ class Soak:
         if redone or ledger.vanished or ledger.differing:
             raise Violation(f"{redone} shards that were journalled were computed again, {ledger.vanished} have gone from the journal")
         # The coordinator's leases begin anew with it: what was in flight is not in its journal, and is no more than all of them.
-        bound = (len(WORKERS) if is_coordinator else 1) * LEASES + again["speculated"]
+        bound = (len(WORKERS) * (LEASES + RESULTS) if is_coordinator else LEASES) + again["speculated"]
         if again["failed"] or lost > bound:
             raise Violation(f"{lost} shards were computed more than once, {again['failed']} failed, and no more than {bound} were in flight")
         say(f"kill round {number}: right after {seconds:.2f} s; {lost} shards granted again, at most {bound} in flight")

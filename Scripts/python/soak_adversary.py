@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from soak_cluster import LEASES, PATIENCE, SLOTS, WORKERS, Argument, Cluster, Ledger, Process, Violation, check_output, read_journal, say
+from soak_cluster import LEASES, PATIENCE, RESULTS, SLOTS, WORKERS, Argument, Cluster, Ledger, Process, Violation, check_output, read_journal, say
 from soak_models import Models, Recipe, remove
 from soak_networks import DIRECTIONS, TIED
 
@@ -261,7 +261,7 @@ class Round:
 
     def look_at_merge(self, task: Task) -> None:
         """After its end, when it has left something."""
-        task.allowed += LEASES
+        task.allowed += LEASES + RESULTS
         records = read_journal(self.merge_journal(task), self.cluster.work / "journal-copy")
         # Ended before it was renamed from its draft, or after it was removed.
         if records or self.merge_journal(task).exists():
@@ -339,7 +339,7 @@ class Round:
                     raise Violation(f"{task.what} has {job['state']}: {problem}")
                 say(f"{task.what} has {job['state']}: {problem}")
                 task.state = "blocked"
-                self.bound += len(WORKERS) * LEASES
+                self.bound += len(WORKERS) * (LEASES + RESULTS)
                 self.with_room(lambda: self.resume(task))
 
     def resume(self, task: Task) -> None:
@@ -433,7 +433,7 @@ class Round:
         match kind:
             case "stop":
                 coordinator.send(signal.SIGSTOP)
-                self.bound += len(WORKERS) * LEASES
+                self.bound += len(WORKERS) * (LEASES + RESULTS)
                 self.hold("coordinator", act.hold, f"stop coordinator (process {pid})", lambda: self.go_on(coordinator))
                 return
             case "kill":
@@ -462,7 +462,7 @@ class Round:
 
     def coordinator_ended(self) -> None:
         self.ledger.look(read_journal(self.cluster.journal, self.cluster.work / "journal-copy"))
-        self.bound += len(WORKERS) * LEASES
+        self.bound += len(WORKERS) * (LEASES + RESULTS)
 
     def tamper_with_jobs(self, act: Act) -> None:
         jobs = [task for task in self.tasks if task.kind == "submit" and task.state == "running"]
@@ -482,7 +482,7 @@ class Round:
                 if code == 0:
                     self.done_acts += 1
                     task.state = "held"
-                    self.bound += len(WORKERS) * LEASES
+                    self.bound += len(WORKERS) * (LEASES + RESULTS)
                     self.after(act.hold, lambda: self.await_cancelled(task, time.monotonic()))
             case "kill":
                 assert process is not None

@@ -28,7 +28,9 @@ WORKERS = ["direct", "half", "nothing"]
 SLOTS = 2
 KEPT_JOBS = 100
 LEASES = SLOTS + max(2, SLOTS // 2)
-"""That a worker holds at most: its slots, and what waits for them."""
+"""That a worker has to do with at most: its slots, and what waits for them."""
+RESULTS = 2 * LEASES
+"""Of a worker, that wait for the journal at most: they are lost with the coordinator."""
 
 START = time.monotonic()
 

@@ -249,7 +249,7 @@ public actor CoordinatorService {
     guard isEnding, let since = endingSince, let onEnd else { return }
     let isPatient = Self.now.milliseconds(since: since) < configuration.graceMilliseconds
     let isFinishing = jobs.values.contains { $0.state == .finishing || $0.waitsForQuiet }
-    if isFinishing || isPatient && (scheduler.hasLeases || !replies.isEmpty) { return }
+    if isFinishing || isPatient && (scheduler.leaseCount > 0 || !replies.isEmpty) { return }
     self.onEnd = nil
     answerBeforeEnding()
     close()

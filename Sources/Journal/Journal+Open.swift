@@ -22,6 +22,7 @@ extension Journal {
     case .file: throw Failure.journalInvalid("is empty", path)
     case .directory, .other: throw Failure.journalInvalid("is not a regular file", path)
     }
+    try reserveLog(of: path)
     do {
       let configuration = configuration(patience) { db in
         try lock(db)
@@ -76,6 +77,18 @@ extension Journal {
     try Directories.live.rename(draft, to: path)
     let folder = path.removingLastComponent()
     try Directories.live.sync(folder.isEmpty ? "." : folder)
+  }
+
+  /// Gives a log that is not there its size, in zeros, which SQLite takes for an empty one; sqlite.org/walformat.html.
+  ///
+  /// A log that grows changes its inode, and to sync that a filesystem like ext4 first writes what others have written to
+  /// their files: here, whole shards. One that has its blocks is synced by itself.
+  private static func reserveLog(of path: FilePath) throws(Failure) {
+    let log = FilePath(path.string + "-wal")
+    guard try Directories.live.kind(of: log) == nil else { return }
+    let file = try File.create(log)
+    try file.write([UInt8](repeating: 0, count: 4 << 20), at: 0)
+    try file.syncData()
   }
 
   private static func configuration(

@@ -5,13 +5,14 @@ extension Scheduler {
   mutating func fill(_ id: SessionID) {
     guard grantsAllowed, let session = sessions[id], session.mayWork(at: now) else { return }
     let slots = session.hello.slots
-    let most = slots + configuration.prefetch(slots: slots)
-    guard session.leases.count < most else { return }
+    let most = configuration.leases(slots: slots)
+    let mostWithResults = most + configuration.results(slots: slots)
     var (checks, grants, sums): ([Attempt], [Attempt], [Attempt]) = ([], [], [])
     for job in order {
-      while sessions[id]!.leases.count < most {
+      // A worker does not wait for the journal, unless that is far behind.
+      while let session = sessions[id], session.held < most, session.leases.count < mostWithResults {
         // The last shards are not queued up behind others while somebody else could have them.
-        if sessions[id]!.leases.count >= slots, pendingCount < slotTotal { break }
+        if session.held >= slots, pendingCount < slotTotal { break }
         if let shard = pickUnchecked(for: id, of: job) {
           checks.append(grant(shard, of: job, to: id, .check))
         } else if let shard = pick(for: id, of: job) {
@@ -160,6 +161,7 @@ extension Scheduler {
     commands.append(.leasesEnded([key]))
     if let index = sessions[lease.session]?.leases.firstIndex(of: key) {
       sessions[lease.session]?.leases.remove(at: index)
+      if lease.phase == .committing { sessions[lease.session]?.committing -= 1 }
     }
     let isFree = withJob(key.job) { [now] job in
       job.live[key.shard]?.removeAll { $0 == key }

@@ -12,9 +12,13 @@ extension Scheduler {
     expect(Set(joined) == Set(sessions.keys) && joined.count == sessions.count, "joined lists the sessions")
     expect(Set(order) == Set(jobs.keys) && order.count == jobs.count, "order lists the jobs")
     for (id, session) in sessions {
+      let most = configuration.leases(slots: session.hello.slots)
       expect(
-        session.leases.count <= session.hello.slots + configuration.prefetch(slots: session.hello.slots),
-        "session \(id) holds \(session.leases.count) leases")
+        session.held <= most && session.leases.count <= most + configuration.results(slots: session.hello.slots),
+        "session \(id) holds \(session.held) of \(session.leases.count) leases")
+      expect(
+        session.committing == session.leases.count { leases[$0]?.phase == .committing },
+        "session \(id) counts the leases whose results are being made safe")
       for key in session.leases { expect(leases[key]?.session == id, "\(key) of session \(id) is a lease of it") }
     }
     for (key, lease) in leases {

@@ -29,18 +29,25 @@ extension Scheduler {
         return end(key, then: .done)
       }
       // Either the worker lies about what it sent, or two machines disagree.
-      leases[key]?.phase = .committing
-      leases[key]?.digest = finished.digest
-      commands.append(.check(finished, from: id))
-      return
+      beginCommitting(key, finished.digest)
+      return commands.append(.check(finished, from: id))
     }
     // One result at a time is made safe; the worker says this one again.
     let live = withJob(key.job) { $0.live[key.shard] } ?? nil
     if live?.contains(where: { leases[$0]?.phase == .committing }) == true { return }
-    leases[key]?.phase = .committing
-    leases[key]?.digest = finished.digest
+    beginCommitting(key, finished.digest)
     story.add(now, key.job, key.shard, "attempt \(key.attempt) finished by \(sessions[id]?.hello.name ?? "?")")
+    // First, as what comes of the commit may be said before the commands behind it are carried out.
+    fill(id)
     commands.append(.commit(finished, from: id))
+  }
+
+  /// The worker is done with a lease; its result is being made safe.
+  private mutating func beginCommitting(_ key: Attempt, _ digest: Digest128) {
+    guard let session = leases[key]?.session else { return }
+    leases[key]?.phase = .committing
+    leases[key]?.digest = digest
+    sessions[session]?.committing += 1
   }
 
   private mutating func status(of key: Attempt) -> ShardStatus? {

@@ -63,12 +63,12 @@ extension Scheduler {
   private mutating func speculate() {
     guard grantsAllowed else { return }
     for id in joined {
-      guard let session = sessions[id], session.mayWork(at: now), session.leases.count < session.hello.slots else {
+      guard let session = sessions[id], session.mayWork(at: now), session.held < session.hello.slots else {
         continue
       }
       // Ordinary work comes first.
       fill(id)
-      while let session = sessions[id], session.leases.count < session.hello.slots, let slowest = slowest(for: id) {
+      while let session = sessions[id], session.held < session.hello.slots, let slowest = slowest(for: id) {
         jobs[slowest.key.job]?.speculated[slowest.key.shard, default: 0] += 1
         let key = grant(slowest.key.shard, of: slowest.key.job, to: id)
         tell(id, of: [key], by: .grant(.init([key])))

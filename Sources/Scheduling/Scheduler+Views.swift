@@ -26,11 +26,11 @@ extension Scheduler {
   public func workers(at now: Instant) -> [SessionView] {
     joined.compactMap { id in
       guard let session = sessions[id] else { return nil }
-      let running = session.leases.count { leases[$0]?.isRunning == true }
+      let running = session.leases.count { leases[$0].map { $0.isRunning && $0.phase != .committing } == true }
       return SessionView(
         id: id, hello: session.hello,
         state: session.isDraining ? .draining : session.mayWork(at: now) ? .active : .setAside, running: running,
-        queued: session.leases.count - running, shardsDone: session.shardsDone, failures: session.failures,
+        queued: session.held - running, shardsDone: session.shardsDone, failures: session.failures,
         silence: max(0, now.seconds(since: session.lastHeard)),
         prepared: session.jobs.keys.sorted().compactMap { session.jobs[$0]?.prepared })
     }
@@ -62,5 +62,7 @@ extension Scheduler {
     guard let session = sessions[id] else { return false }
     return session.route.user == user && !session.isExpelled
   }
-  public var hasLeases: Bool { !leases.isEmpty }
+
+  /// Of all workers, with those whose results are being made safe.
+  public var leaseCount: Int { leases.count }
 }

@@ -50,6 +50,10 @@ public struct Scheduler: Sendable {
     var setAsideCount = 0
     var failuresInRow = 0
     var leases: [Attempt] = []
+    /// Of the leases: those whose results are being made safe.
+    var committing = 0
+    /// Leases that it still has to do with.
+    var held: Int { leases.count - committing }
     var jobs: [JobID: JobAccess] = [:]
     var offered: [JobID: Offer] = [:]
     var shardsDone = 0

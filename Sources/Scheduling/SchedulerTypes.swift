@@ -54,8 +54,12 @@ extension Scheduler {
 
     public init() {}
 
-    /// Leases that a worker may hold beyond its slots: what comes next is there before it is needed.
-    func prefetch(slots: Int) -> Int { max(2, slots / 2) }
+    /// Leases that a worker may have to do with: more than its slots, as what comes next is to be there before it is needed.
+    func leases(slots: Int) -> Int { slots + max(2, slots / 2) }
+
+    /// Results of a worker that may wait for the journal while it is granted more. A disk that is busy with the output
+    /// syncs late, for as long as several shards take.
+    func results(slots: Int) -> Int { min(2 * leases(slots: slots), Limits.leases - leases(slots: slots)) }
   }
 
   /// What a scheduler must know of a job.

@@ -56,6 +56,19 @@ import Testing
     #expect(TemporaryFolder.names(in: folder.path) == ["journal.sqlite"])
   }
 
+  @Test("the log has its size before it is used, and keeps it")
+  func log() async throws {
+    let journal = try Journal.open(folder.journal)
+    func size() throws -> Int { try #require(TemporaryFolder.contents(folder("journal.sqlite-wal"))).count }
+    let first = try size()
+    #expect(first == 4 << 20)
+    try journal.add(job(1))
+    // More than the log has room for: it is used again from its beginning.
+    for index in 0..<2000 { try await journal.record(shard(index), of: 1) }
+    #expect(try size() < first + 256 << 10)
+    journal.close()
+  }
+
   @Test("what a making that was killed, or a journal that is gone, has left does no harm")
   func leftovers() async throws {
     try await make()
@@ -105,7 +118,9 @@ import Testing
     var counts: [Int] = []
     for index in 20..<60 { try await journal.record(shard(index, segments: 60), of: 1) }
     let written = (0..<20).map { shard($0) } + (20..<60).map { shard($0, segments: 60) }
-    let size = try #require(TemporaryFolder.contents(folder("journal.sqlite-wal"))).count
+    // Zeros follow, which nothing was written to yet.
+    let log = try #require(TemporaryFolder.contents(folder("journal.sqlite-wal")))
+    let size = try #require(log.lastIndex { $0 != 0 }) + 1
 
     func check(_ copy: TemporaryFolder) throws {
       let shards = try Journal.open(copy.journal).shards(of: 1)

@@ -191,7 +191,7 @@ extension SchedulerTests {
     driver.beat("a")
     #expect(driver.stoppedJobs == [JobID(1)])
     #expect(driver.messages("a").granted == keys)
-    #expect(!driver.scheduler.hasLeases)
+    #expect(driver.scheduler.leaseCount == 0)
   }
 
   @Test("a result that is being made safe when its job is cancelled holds it up, and has no effect")

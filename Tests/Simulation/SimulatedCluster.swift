@@ -295,8 +295,7 @@ public struct SimulatedCluster {
       tell(index, .drain(reason: "the scenario"))
     case .killCoordinator(let milliseconds, let losesPower):
       guard let dying = scheduler else { return }
-      let instant = time.instant
-      excusedAttempts += dying.workers(at: instant).reduce(0) { $0 + $1.running + $1.queued }
+      excusedAttempts += dying.leaseCount
       for job in journal.keys.sorted() where losesPower && !over.contains(job) {
         for shard in journal[job, default: [:]].keys.sorted() where random.next() % 8 == 0 {
           torn[job, default: []].insert(shard)
