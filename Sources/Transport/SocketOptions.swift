@@ -44,6 +44,12 @@ public enum SocketOptions {
   /// nonce, a tag and flags are 33 bytes.
   private static let curveBytes = 64
 
+  /// Within one machine no bytes are on their way: what is sent at once should still be in the processor's cache when it is
+  /// received. Elsewhere the kernel finds out what the network takes.
+  static func kernelSendBuffer(for endpoint: Endpoint) -> Int32 {
+    endpoint.transport == .tcp && endpoint.isLocal ? 512 << 10 : 0
+  }
+
   public static let control = Limits.controlBytes
   public static let data = Limits.chunkBytes
 }
@@ -54,9 +60,13 @@ extension Socket {
   /// - Returns: the port that it listens at.
   @discardableResult
   public func bind(_ endpoint: Endpoint) throws(ZeroMQError) -> Int? {
+    try set(.kernelSendBuffer(SocketOptions.kernelSendBuffer(for: endpoint)))
     try bind(endpoint.port == 0 ? "tcp://\(endpoint.address):*" : endpoint.description)
     return endpoint.transport == .tcp ? lastEndpoint.split(separator: ":").last.flatMap { Int($0) } : nil
   }
 
-  public func connect(_ endpoint: Endpoint) throws(ZeroMQError) { try connect(endpoint.description) }
+  public func connect(_ endpoint: Endpoint) throws(ZeroMQError) {
+    try set(.kernelSendBuffer(SocketOptions.kernelSendBuffer(for: endpoint)))
+    try connect(endpoint.description)
+  }
 }

@@ -35,6 +35,8 @@ public final class Socket {
     /// Seconds of silence after which TCP asks whether the peer's machine is still there, and gives up after 15 more; and
     /// milliseconds that sent bytes may go unacknowledged.
     case tcpTimeouts(idleSeconds: Int32, unacknowledgedMilliseconds: Int32)
+    /// Bytes that the kernel takes for a peer before they have arrived; 0 lets it choose. For what is bound or connected later.
+    case kernelSendBuffer(Int32)
     /// Queues messages for complete connections only.
     case immediate
     /// IPv6 as well as IPv4.
@@ -64,7 +66,7 @@ public final class Socket {
 
   // MARK: options
 
-  private func set(_ option: Option) throws(ZeroMQError) {
+  public func set(_ option: Option) throws(ZeroMQError) {
     switch option {
     case .linger(let time): try set(ZMQ_LINGER, time)
     case .routerMandatory: try set(ZMQ_ROUTER_MANDATORY, Int32(1))
@@ -81,6 +83,7 @@ public final class Socket {
       try set(ZMQ_TCP_KEEPALIVE_INTVL, Int32(5))
       try set(ZMQ_TCP_KEEPALIVE_CNT, Int32(3))
       try set(ZMQ_TCP_MAXRT, unacknowledged)
+    case .kernelSendBuffer(let bytes): try set(ZMQ_SNDBUF, bytes == 0 ? -1 : bytes)
     case .immediate: try set(ZMQ_IMMEDIATE, Int32(1))
     case .ipv6: try set(ZMQ_IPV6, Int32(1))
     case .curveServer(let own):
