@@ -11,6 +11,7 @@ let argumentParser = Target.Dependency.product(name: "ArgumentParser", package: 
 let crypto = Target.Dependency.product(name: "Crypto", package: "swift-crypto")
 let grdb = Target.Dependency.product(name: "GRDB", package: "GRDB.swift")
 let logging = Target.Dependency.product(name: "Logging", package: "swift-log")
+let yams = Target.Dependency.product(name: "Yams", package: "Yams")
 let systemPackage = Target.Dependency.product(name: "SystemPackage", package: "swift-system")
 
 let package = Package(
@@ -22,15 +23,17 @@ let package = Package(
     .package(url: "https://github.com/apple/swift-log", from: "1.6.0"),
     .package(url: "https://github.com/apple/swift-system", from: "1.8.0"),
     .package(url: "https://github.com/groue/GRDB.swift", from: "7.10.0"),
+    .package(url: "https://github.com/jpsim/Yams", from: "6.2.0"),
   ],
   targets: [
     // Each target is one sentence; arrows point downwards only (docs/architecture.md).
     .executableTarget(
       name: "expomerge",
       dependencies: [
-        "Coordinator", "SampleModels", "Journal", "Worker", "Scheduling", "Transport", "Wire", "ZeroMQ", "Planning", "Threads", "Checkpoint", "Kernels",
+        "Coordinator", "SampleModels", "Recipes", "Journal", "Worker", "Scheduling", "Transport", "Wire", "ZeroMQ", "Planning", "Threads", "Checkpoint", "Kernels",
         "Keys", "FileIO", "Diagnostics", "Digests", "CLinux", argumentParser, logging, systemPackage,
       ], swiftSettings: strict),
+    .target(name: "Recipes", dependencies: ["Planning", "Diagnostics", yams], swiftSettings: strict),
     .target(
       name: "SampleModels",
       dependencies: ["Planning", "Checkpoint", "FileIO", "Threads", "Diagnostics", systemPackage],
@@ -109,11 +112,12 @@ let package = Package(
     .testTarget(name: "WireTests", dependencies: ["Wire"]),
     .testTarget(name: "SchedulingTests", dependencies: ["Scheduling", "Simulation"]),
     .testTarget(name: "PlanningTests", dependencies: ["Planning", systemPackage]),
+    .testTarget(name: "RecipesTests", dependencies: ["Recipes", "Planning", "Diagnostics"]),
     .testTarget(
       name: "MergeTests", dependencies: ["Coordinator", "SampleModels", "TestSupport", systemPackage]),
     .target(name: "CTestSupport", path: "Tests/CTestSupport"),
     .target(
-      name: "FuzzTargets", dependencies: ["Checkpoint", "Keys", "Wire", "Planning", "Diagnostics"], path: "Tests/FuzzTargets",
+      name: "FuzzTargets", dependencies: ["Recipes", "Checkpoint", "Keys", "Wire", "Planning", "Diagnostics"], path: "Tests/FuzzTargets",
       swiftSettings: strict),
     .testTarget(name: "FuzzTests", dependencies: ["FuzzTargets"]),
     .testTarget(name: "CommandTests", dependencies: ["expomerge", "FileIO", "TestSupport", "CTestSupport", systemPackage]),

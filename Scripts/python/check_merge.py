@@ -19,6 +19,7 @@ import numpy as np
 
 from checkpoint import INDEX, Checkpoint, Tensor
 from oracle import DTYPES, Arithmetic, extrapolate
+from recipes import alphas
 
 TARGETS = {"bf16": "BF16", "f16": "F16", "f32": "F32", "f64": "F64"}
 CONFIG_NAMES = {"BF16": "bfloat16", "F16": "float16", "F32": "float32", "F64": "float64"}
@@ -153,11 +154,18 @@ def problems(options: argparse.Namespace, sft: Checkpoint, aligned: Checkpoint, 
     ours, theirs, found = aligned.tensors, sft.tensors, output.tensors
     yield from (f"{name}: missing in the output" for name in sorted(ours.keys() - found.keys()))
     yield from (f"{name}: in the output but not in aligned" for name in sorted(found.keys() - ours.keys()))
+    own = alphas(options.recipe, ours) if options.recipe else {}
     for name in sorted(ours.keys() & found.keys()):
         if name not in theirs:
             yield f"{name}: not in sft"
             continue
-        for problem in tensor_problems(ours[name], theirs[name], found[name], dtype, options.arithmetic, options.alpha):
+        alpha = own.get(name, options.alpha)
+        # That it is kept as it is takes another path than alpha 0 for all.
+        if options.recipe and alpha == 0 and not dtype:
+            if found[name].data.tobytes() != ours[name].data.tobytes():
+                yield f"{name}: alpha is 0, and not all bytes are those of aligned"
+            continue
+        for problem in tensor_problems(ours[name], theirs[name], found[name], dtype, options.arithmetic, alpha):
             yield f"{name}: {problem}"
     yield from file_problems(output)
     yield from index_problems(output)
@@ -169,7 +177,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     for side in ("sft", "aligned", "output"):
         parser.add_argument(f"--{side}", type=Path, required=True, metavar="DIR")
-    parser.add_argument("--alpha", type=float, required=True)
+    parser.add_argument("--alpha", type=float)
+    parser.add_argument("--recipe", type=Path, metavar="FILE", help="the --recipe that the merge was given, instead of --alpha")
     parser.add_argument("--arithmetic", choices=get_args(Arithmetic), default="float32")
     parser.add_argument("--dtype", choices=sorted(TARGETS), help="the --dtype that the merge was given, if any")
     options = parser.parse_args()

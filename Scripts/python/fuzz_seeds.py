@@ -76,11 +76,19 @@ def certificates() -> list[bytes]:
     ]
 
 
+def recipes() -> list[bytes]:
+    own = "sft: a\naligned: b\nalpha: 0.3\nsha256: true\nrules:\n"
+    rules = ['  - {tensors: "*.mlp.*", layers: 0-15, alpha: [0.1, 0.5]}\n', "  - part: attention\n    alpha: 0\n", "  - {regex: '^lm_head', alpha: -1}\n"]
+    model = "merge_method: task_arithmetic\nbase_model: a\nmodels:\n  - model: b\n    parameters:\n      weight:\n"
+    linear = "merge_method: linear\nmodels:\n- {model: a, parameters: {weight: 1.3}}\n- {model: b, parameters: {weight: -0.3}}\nparameters: {normalize: false}\ndtype: bfloat16\n"
+    return [text.encode() for text in (own + "".join(rules), own, model + "        - {filter: mlp, value: [1, 2]}\n        - value: 1.1\n", linear)]
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--output", type=Path, default=ROOT / "Tests/Fuzz/Corpora", metavar="DIR")
     output = parser.parse_args().output
-    makers = {"header": headers, "index": indices, "config": configs, "description": descriptions, "wire": messages, "certificate": certificates}
+    makers = {"header": headers, "index": indices, "config": configs, "description": descriptions, "wire": messages, "certificate": certificates, "recipe": recipes}
     for name, make in makers.items():
         folder = output / name
         folder.mkdir(parents=True, exist_ok=True)

@@ -139,6 +139,7 @@ extension Recipe {
       if then != now { differences.append("\(name) was \(text(then)) and is \(text(now))") }
     }
     compare("alpha", alpha, now.alpha) { "\($0)" }
+    if rules != now.rules { differences.append("the rules for alpha are others") }
     compare("arithmetic", arithmetic, now.arithmetic) { $0.rawValue }
     compare("dtype", dtype, now.dtype) { $0?.rawValue ?? "that of aligned" }
     compare("vocabulary", vocabulary, now.vocabulary) { $0.rawValue }

@@ -23,7 +23,7 @@ struct ModelCard {
       "[arXiv:2404.16792](https://arxiv.org/abs/2404.16792)):", "",
       "    out = aligned + alpha * (aligned - sft)", "",
       "| | |", "|---|---|",
-      "| aligned | \(alignedName) |", "| sft | \(sftName) |", "| alpha | \(manifest.recipe.alpha) |",
+      "| aligned | \(alignedName) |", "| sft | \(sftName) |", "| alpha | \(manifest.recipe.alphaText) |",
       "| arithmetic | \(manifest.recipe.arithmetic.rawValue) |",
       "| dtype | \(manifest.recipe.dtype?.rawValue ?? "as aligned") |",
       "| vocabulary | \(manifest.recipe.vocabulary.rawValue) |",

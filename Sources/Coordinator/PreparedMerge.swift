@@ -235,7 +235,7 @@ final class PreparedMerge: Sendable {
         return .init(name: file.name, bytes: file.size, shards: shards)
       },
       others: others, notes: plan.notes, total: statistics.total,
-      tensors: plan.pairs.indices.filter { plan.pairs[$0].treatment != .copy }.map { index in
+      tensors: plan.pairs.indices.filter { plan.pairs[$0].isExtrapolated }.map { index in
         .init(name: plan.pairs[index].name, sums: statistics.tensors[index])
       })
 

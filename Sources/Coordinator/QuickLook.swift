@@ -16,7 +16,7 @@ public enum QuickLook {
   public static func estimate(_ plan: Plan, _ context: RunContext, calls: SystemCalls = .live) throws(Failure) -> DeltaSums {
     let aligned = try InputFiles(of: plan.aligned, method: .pread, calls: calls)
     let sft = try InputFiles(of: plan.sft, method: .pread, calls: calls)
-    let computed = plan.pairs.indices.filter { plan.pairs[$0].treatment != .copy && plan.pairs[$0].elementCount > 0 }
+    let computed = plan.pairs.indices.filter { plan.pairs[$0].isExtrapolated && plan.pairs[$0].elementCount > 0 }
     let step = max(1, (computed.count + pageLimit - 1) / pageLimit)
     let chosen = stride(from: 0, to: computed.count, by: step).map { computed[$0] }
     let pagesEach = min(max(pageLimit / max(chosen.count, 1), 1), 4)

@@ -18,18 +18,25 @@ extension Problem.Code {
 struct Pairing {
   private(set) var pairs: [TensorPair] = []
   private(set) var problems: [Problem] = []
+  /// What is wrong with the recipe, now that the tensors are known.
+  private(set) var recipeProblems: [Problem] = []
   /// Exceptions that were made, in words.
   private(set) var notes: [String] = []
 
   private let aligned: Checkpoint
   private let sft: Checkpoint
   private let recipe: Recipe
+  private var alphas: AlphaMap
 
   init(aligned: Checkpoint, sft: Checkpoint, recipe: Recipe) {
     self.aligned = aligned
     self.sft = sft
     self.recipe = recipe
+    let names = aligned.tensors.map(\.name)
+    alphas = AlphaMap(recipe, names: names)
     pairUp()
+    alphas.finish(names: names)
+    recipeProblems = alphas.problems
   }
 
   private mutating func pairUp() {
@@ -103,10 +110,13 @@ struct Pairing {
         return
       }
     }
+    let choice = alphas.choice(for: tensor.name)
+    let treatment: TensorPair.Treatment =
+      format == nil ? .copy : choice.alpha == 0 && choice.rule != nil ? .keep : .extrapolate(elements: common)
     pairs.append(
       TensorPair(
         name: tensor.name, shape: tensor.shape, dtype: format == nil ? tensor.dtype : recipe.dtype ?? tensor.dtype,
-        aligned: .init(tensor), sft: .init(other), treatment: format == nil ? .copy : .extrapolate(elements: common)))
+        aligned: .init(tensor), sft: .init(other), treatment: treatment, alpha: choice.alpha, rule: choice.rule))
   }
 
   /// How many leading elements the two have in common: all, or the common rows of a vocabulary.

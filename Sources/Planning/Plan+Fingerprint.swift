@@ -17,6 +17,16 @@ extension Plan {
     hasher.combine(recipe.vocabulary.rawValue)
     hasher.combine(recipe.maxFileSize)
     hasher.combine(recipe.shardSize)
+    for rule in recipe.rules {
+      hasher.combine("rule")
+      hasher.combine(rule.glob ?? "")
+      hasher.combine(rule.regex ?? "")
+      hasher.combine(rule.part?.rawValue ?? "")
+      hasher.combine(rule.layers?.lowerBound ?? -1)
+      hasher.combine(rule.layers?.upperBound ?? -1)
+      hasher.combine(rule.alphas.count)
+      for alpha in rule.alphas { hasher.combine(alpha) }
+    }
     for checkpoint in [aligned, sft] {
       hasher.combine(checkpoint.config?.tiesWordEmbeddings == true)
       hasher.combine(checkpoint.files.count)

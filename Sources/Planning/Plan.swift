@@ -53,6 +53,7 @@ public struct Plan: Sendable {
     guard recipeProblems.isEmpty else { throw Failure(.badRecipe, recipeProblems) }
     let pairing = Pairing(aligned: aligned, sft: sft, recipe: recipe)
     guard pairing.problems.isEmpty else { throw Failure(.badData, pairing.problems) }
+    guard pairing.recipeProblems.isEmpty else { throw Failure(.badRecipe, pairing.recipeProblems) }
     let layout = Layout(
       pairing.pairs.map { .init(name: $0.name, dtype: $0.dtype, shape: $0.shape) }, maxFileSize: recipe.maxFileSize)
     let headerProblems = layout.files.filter { $0.header.count - 8 > SafetensorsHeader.lengthLimit }.map { file in
@@ -87,7 +88,9 @@ public struct Plan: Sendable {
   /// Elements of all tensors.
   public var parameterCount: Int { pairs.reduce(0) { $0 + $1.elementCount } }
   /// Bytes read from both inputs.
-  public var inputBytes: Int { pairs.reduce(0) { $0 + $1.aligned.range.count + $1.sft.range.count } }
+  public var inputBytes: Int {
+    pairs.reduce(0) { $0 + $1.aligned.range.count + ($1.treatment == .keep ? 0 : $1.sft.range.count) }
+  }
 
   /// `model.safetensors.index.json`; nil where there is one file only.
   public var index: CheckpointIndex? {

@@ -20,6 +20,8 @@ public struct Recipe: Sendable, Equatable, Codable {
 
   /// How far to go beyond aligned: out = aligned + alpha·(aligned - sft), equation 2 of arXiv:2404.16792.
   public var alpha: Double
+  /// For tensors that have another.
+  public var rules: [AlphaRule]
   public var arithmetic: Arithmetic
   /// The dtype of computed tensors; nil keeps that of aligned.
   public var dtype: DType?
@@ -30,15 +32,28 @@ public struct Recipe: Sendable, Equatable, Codable {
   public var shardSize: Int
 
   public init(
-    alpha: Double, arithmetic: Arithmetic = .float32, dtype: DType? = nil, vocabulary: Vocabulary = .refuse,
+    alpha: Double, rules: [AlphaRule] = [], arithmetic: Arithmetic = .float32, dtype: DType? = nil, vocabulary: Vocabulary = .refuse,
     maxFileSize: Int = 5_000_000_000, shardSize: Int = 64 << 20
   ) {
     self.alpha = alpha
+    self.rules = rules
     self.arithmetic = arithmetic
     self.dtype = dtype
     self.vocabulary = vocabulary
     self.maxFileSize = maxFileSize
     self.shardSize = shardSize
+  }
+
+  /// In recipes of versions that had no rules there are none.
+  public init(from decoder: any Decoder) throws {
+    let container = try decoder.container(keyedBy: CodingKeys.self)
+    alpha = try container.decode(Double.self, forKey: .alpha)
+    rules = try container.decodeIfPresent([AlphaRule].self, forKey: .rules) ?? []
+    arithmetic = try container.decode(Arithmetic.self, forKey: .arithmetic)
+    dtype = try container.decodeIfPresent(DType.self, forKey: .dtype)
+    vocabulary = try container.decode(Vocabulary.self, forKey: .vocabulary)
+    maxFileSize = try container.decode(Int.self, forKey: .maxFileSize)
+    shardSize = try container.decode(Int.self, forKey: .shardSize)
   }
 
   /// Shards start on multiples of this: the largest page size of arm64, as network filesystems lose writes that share
@@ -55,6 +70,7 @@ public struct Recipe: Sendable, Equatable, Codable {
     if !Float(alpha).isFinite {
       problems.append(Problem(.alphaInvalid, "alpha is \(alpha), not a finite f32", remedy: "0.1 to 0.5 are usual"))
     }
+    problems += ruleProblems
     if shardSize < Self.shardGranule || shardSize % Self.shardGranule != 0 || shardSize > 1 << 40 {
       problems.append(
         Problem(
@@ -66,4 +82,31 @@ public struct Recipe: Sendable, Equatable, Codable {
     }
     return problems
   }
+
+  private static let ruleLimit = 1000
+  private static let patternLimit = 1000
+
+  private var ruleProblems: [Problem] {
+    if rules.count > Self.ruleLimit {
+      return [Problem(.ruleInvalid, "there are \(rules.count) rules", remedy: "at most \(Self.ruleLimit) are allowed")]
+    }
+    return rules.enumerated().compactMap { number, rule in
+      let what: String
+      if rule.alphas.isEmpty || rule.alphas.count > Self.ruleLimit {
+        what = "has \(rule.alphas.count) alphas"
+      } else if let alpha = rule.alphas.first(where: { !Float($0).isFinite }) {
+        what = "has the alpha \(alpha), not a finite f32"
+      } else if [rule.glob, rule.regex].contains(where: { $0.map { $0.utf8.count > Self.patternLimit || $0.utf8.contains(0) } == true }) {
+        what = "has a pattern of more than \(Self.patternLimit) bytes"
+      } else if let layers = rule.layers, layers.lowerBound < 0 {
+        what = "begins before layer 0"
+      } else {
+        return nil
+      }
+      return Problem(.ruleInvalid, "rule \(number + 1) (\(rule.conditions.prefix(100))) \(what)")
+    }
+  }
+
+  /// The alphas in a few words.
+  public var alphaText: String { rules.isEmpty ? "\(alpha)" : "\(alpha), \(rules.count == 1 ? "1 rule" : "\(rules.count) rules")" }
 }

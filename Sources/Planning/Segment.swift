@@ -56,7 +56,8 @@ extension Plan {
         Segment(
           pair: index, action: .copy, output: part, aligned: source(pair.aligned, bytes: bytes),
           sft: source(pair.sft, bytes: bytes)))
-    case .extrapolate(let common):
+    case .extrapolate, .keep:
+      let common = if case .extrapolate(let elements) = pair.treatment { elements } else { 0 }
       guard let aligned = pair.aligned.dtype.floatFormat, let sft = pair.sft.dtype.floatFormat,
         let output = pair.dtype.floatFormat
       else { preconditionFailure("only floats are extrapolated") }
@@ -69,7 +70,7 @@ extension Plan {
             pair: index,
             action: .compute(
               .extrapolate(
-                alpha: recipe.alpha, arithmetic: recipe.arithmetic, aligned: aligned, sft: sft, output: output)),
+                alpha: pair.alpha, arithmetic: recipe.arithmetic, aligned: aligned, sft: sft, output: output)),
             output: outputRange(computed, size: output.size, at: start),
             aligned: source(pair.aligned, elements: computed, size: aligned.size),
             sft: source(pair.sft, elements: computed, size: sft.size)))

@@ -22,8 +22,10 @@ public struct TensorPair: Sendable, Equatable {
     /// The first `elements` elements, which is all of them unless the vocabularies differ, are extrapolated; the rest
     /// are taken from aligned.
     case extrapolate(elements: Int)
-    /// The bytes of aligned.
+    /// The bytes of aligned, of a dtype that is not computed with.
     case copy
+    /// The elements of aligned, as its alpha is 0; sft is not read.
+    case keep
   }
 
   public let name: String
@@ -34,6 +36,15 @@ public struct TensorPair: Sendable, Equatable {
   /// For a copied tensor only to compare with.
   public let sft: Place
   public let treatment: Treatment
+  /// How far it is extrapolated.
+  public let alpha: Double
+  /// Index into the recipe's rules; nil where the alpha is the recipe's.
+  public let rule: Int?
+
+  /// Whether any of it depends on sft.
+  public var isExtrapolated: Bool {
+    if case .extrapolate = treatment { true } else { false }
+  }
 
   public var elementCount: Int { shape.reduce(1, *) }
 

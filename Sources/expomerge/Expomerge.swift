@@ -27,7 +27,7 @@ struct Expomerge: ParsableCommand {
     signal(SIGXFSZ, SIG_IGN)
     linux_raise_descriptor_limit()
     do {
-      var command = try parseAsRoot()
+      var command = try parseAsRoot(arguments())
       try command.run()
       if fflush(nil) != 0 {
         Console.writeError("error: cannot write the results: \(String(cString: strerror(errno)))")
@@ -43,6 +43,17 @@ struct Expomerge: ParsableCommand {
       console.emit(ProblemMessage("error", Problem(.usage, message(for: error)), exitCode: code.rawValue))
       Glibc.exit(code.rawValue)
     }
+  }
+}
+
+extension Expomerge {
+  /// As typed, with what a recipe file says.
+  private static func arguments() throws -> [String] {
+    var arguments = Array(CommandLine.arguments.dropFirst())
+    var console = Console()
+    console.json = arguments.contains("--json")
+    try console.reporting { () throws(Failure) in arguments = try RecipeArguments.expand(arguments) }
+    return arguments
   }
 }
 

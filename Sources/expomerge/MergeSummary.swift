@@ -14,7 +14,7 @@ struct MergeSummary {
 
   func show(_ console: Console) {
     let total = outcome.statistics.total
-    let copied = plan.pairs.count { $0.treatment == .copy }
+    let copied = plan.pairs.count { !$0.isExtrapolated }
     if outcome.wasComplete {
       console.result("\(output) is complete already, with this recipe and of this pair: nothing was done")
       console.result("  expomerge verify reads it again; --overwrite merges it again")

@@ -16,7 +16,22 @@ struct PairOptions: ParsableArguments {
   @Option(
     parsing: .unconditional,
     help: ArgumentHelp("How far to extrapolate: 0.1 to 0.5 are usual; -1 to 0 interpolates.", valueName: "alpha"))
-  var alpha: Double
+  var alpha: Double?
+
+  @Option(
+    parsing: .unconditional,
+    help: ArgumentHelp("Instead of alpha: interpolate, 0 for sft, 1 for aligned; alpha is gamma - 1.", valueName: "gamma"))
+  var gamma: Double?
+
+  @Option(
+    parsing: .unconditionalSingleValue,
+    help: ArgumentHelp(
+      "Another alpha for some tensors, as in part=mlp;layers=0-15:0.1; the first rule that fits is taken.", valueName: "rule"),
+    transform: { try AlphaRule(text: $0) })
+  var rule: [AlphaRule] = []
+
+  @Option(help: ArgumentHelp("A YAML file with any of these options, or one of mergekit.", valueName: "file"))
+  var recipe: String?
 
   @Option(help: ArgumentHelp("Dtype of computed tensors: bf16, f16, f32 or f64. Default: that of aligned.", valueName: "dtype"))
   var dtype: OutputDType?
@@ -46,9 +61,17 @@ struct PairOptions: ParsableArguments {
     }
   }
 
-  var recipe: Recipe {
+  func validate() throws {
+    guard (alpha == nil) != (gamma == nil) else { throw ValidationError("Give either --alpha or --gamma.") }
+    if let gamma, !(0...1).contains(gamma) { throw ValidationError("--gamma is from 0 to 1; beyond that use --alpha.") }
+  }
+
+  private var chosenAlpha: Double { alpha ?? gamma.map { $0 - 1 } ?? 0 }
+
+  /// What the merge is asked for.
+  var wanted: Recipe {
     Recipe(
-      alpha: alpha, arithmetic: arithmetic, dtype: dtype?.dtype, vocabulary: vocabulary,
+      alpha: chosenAlpha, rules: rule, arithmetic: arithmetic, dtype: dtype?.dtype, vocabulary: vocabulary,
       maxFileSize: maxFileSize.bytes, shardSize: shardSize.bytes)
   }
 
@@ -68,12 +91,13 @@ struct PairOptions: ParsableArguments {
     let aligned = open(aligned)
     let sft = open(sft)
     guard let aligned, let sft else { throw Failure(category, problems) }
-    return try Plan(aligned: aligned, sft: sft, recipe: recipe)
+    return try Plan(aligned: aligned, sft: sft, recipe: wanted)
   }
 
   /// The options as one would type them, for the model card.
   var commandLine: [String] {
-    var words = ["--sft", sft, "--aligned", aligned, "--alpha", "\(alpha)"]
+    var words = ["--sft", sft, "--aligned", aligned, "--alpha", "\(chosenAlpha)"]
+    for rule in rule { words += ["--rule", rule.text] }
     if let dtype { words += ["--dtype", dtype.rawValue] }
     if arithmetic != .float32 { words += ["--arithmetic", arithmetic.rawValue] }
     if vocabulary != .refuse { words += ["--vocabulary", vocabulary.rawValue] }

@@ -43,8 +43,11 @@ struct PlanCommand: ParsableCommand {
       )
     }
     let recipe = plan.recipe
-    row("recipe", "alpha \(recipe.alpha), \(recipe.arithmetic.rawValue), dtype \(recipe.dtype?.rawValue ?? "as aligned")")
-    row("extrapolated", Self.byDType(plan.pairs.filter { $0.treatment != .copy }))
+    row("recipe", "alpha \(recipe.alphaText), \(recipe.arithmetic.rawValue), dtype \(recipe.dtype?.rawValue ?? "as aligned")")
+    showRules(plan)
+    row("extrapolated", Self.byDType(plan.pairs.filter(\.isExtrapolated)))
+    let kept = plan.pairs.filter { $0.treatment == .keep }
+    if !kept.isEmpty { row("kept", "\(Self.byDType(kept)): alpha 0") }
     let copied = plan.pairs.filter { $0.treatment == .copy }
     if !copied.isEmpty { row("copied", "\(Self.byDType(copied)): not floating-point") }
     row("reads", Format.bytes(plan.inputBytes))
@@ -65,6 +68,18 @@ struct PlanCommand: ParsableCommand {
       row("change", "relative norm about \(Format.ratio(norm)), cosine \(decimal(min(cosine, 1), 6)), from a look at a few pages")
     }
     row("fingerprint", plan.fingerprint.description)
+  }
+
+  /// Which tensors have which alpha.
+  private func showRules(_ plan: Plan) {
+    guard !plan.recipe.rules.isEmpty else { return }
+    for use in RuleUse.all(of: plan) {
+      let alphas = use.alphas.lowerBound == use.alphas.upperBound ? "\(use.alphas.lowerBound)" : "\(decimal(use.alphas.lowerBound, 4)) to \(decimal(use.alphas.upperBound, 4))"
+      console.result("  \(Format.padded(use.name, 12))\(Format.plural(use.pairs.count, "tensor")), alpha \(alphas): \(use.conditions)")
+      let shown = console.verbose ? use.pairs.count : 2
+      for pair in use.pairs.prefix(shown).map({ plan.pairs[$0] }) { console.result("                \(pair.name)  \(decimal(pair.alpha, 6))") }
+      if use.pairs.count > shown { console.result("                ... and \(use.pairs.count - shown) more (all with --verbose)") }
+    }
   }
 
   private static func byDType(_ pairs: [TensorPair]) -> String {
@@ -103,6 +118,7 @@ private struct PlanMessage: Encodable {
   let sft: Side
   let recipe: Recipe
   let fingerprint: String
+  let rules: [RuleUse]
   let files: [File]
   let shards: Int
   let extrapolatedTensors: Int
@@ -119,11 +135,12 @@ private struct PlanMessage: Encodable {
     aligned = Side(plan.aligned)
     sft = Side(plan.sft)
     recipe = plan.recipe
+    rules = plan.recipe.rules.isEmpty ? [] : RuleUse.all(of: plan)
     fingerprint = plan.fingerprint.description
     files = plan.files.map { File(name: $0.name, bytes: $0.size, tensors: $0.pairs.count, shards: $0.shardCount) }
     shards = plan.shardCount
     copiedTensors = plan.pairs.count { $0.treatment == .copy }
-    extrapolatedTensors = plan.pairs.count - copiedTensors
+    extrapolatedTensors = plan.pairs.count(where: \.isExtrapolated)
     parameters = plan.parameterCount
     bytesRead = plan.inputBytes
     bytesWritten = plan.outputBytes

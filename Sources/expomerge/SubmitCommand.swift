@@ -25,7 +25,7 @@ struct SubmitCommand: ParsableCommand {
     try console.reporting { () throws(Failure) in
       let client = try client.client()
       let submission = ClientRequest.Submission(
-        aligned: absolute(pair.aligned), sft: absolute(pair.sft), output: absolute(output.output), recipe: pair.recipe,
+        aligned: absolute(pair.aligned), sft: absolute(pair.sft), output: absolute(output.output), recipe: pair.wanted,
         priority: priority, syncsFully: output.sync == .full, sha256: output.sha256, overwrite: output.overwrite,
         restart: output.restart,
         command: (["expomerge", "submit"] + pair.commandLine + ["--output", output.output]).map(shellQuoted)

@@ -2,6 +2,7 @@ import Checkpoint
 import Diagnostics
 import Keys
 import Planning
+import Recipes
 import Wire
 
 /// A parser of bytes that others made. Whatever they are, it says no or gives something that holds what later code counts on.
@@ -13,6 +14,8 @@ public enum FuzzTarget: String, CaseIterable, Sendable {
   case description
   case wire
   case certificate
+  /// YAML, of expomerge or of mergekit.
+  case recipe
 
   /// Parses, and checks what comes of it.
   public func run(_ bytes: UnsafeRawBufferPointer) {
@@ -23,6 +26,7 @@ public enum FuzzTarget: String, CaseIterable, Sendable {
     case .description: description(Array(bytes))
     case .wire: wire(bytes)
     case .certificate: certificate(bytes)
+    case .recipe: recipe(bytes)
     }
   }
 
@@ -45,6 +49,13 @@ public enum FuzzTarget: String, CaseIterable, Sendable {
     }
     precondition(end == data)
     precondition(Set(parsed.tensors.map(\.name)).count == parsed.tensors.count)
+  }
+
+  private func recipe(_ bytes: UnsafeRawBufferPointer) {
+    let options = RecipeFile.Options(valued: ["alpha", "sft", "aligned"], flags: ["sha256"])
+    guard let text = String(validating: bytes, as: UTF8.self), let recipe = try? RecipeFile(text, file: "f", options: options) else { return }
+    for rule in recipe.rules { precondition((try? AlphaRule(text: rule.text)) == rule) }
+    for setting in recipe.settings { precondition(setting.value != nil || setting.name == "sha256") }
   }
 
   private func index(_ bytes: [UInt8]) {

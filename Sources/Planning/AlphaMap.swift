@@ -1,0 +1,68 @@
+public import Diagnostics
+
+extension Problem.Code {
+  public static let ruleInvalid = Self("rule-invalid")
+  public static let ruleUnmatched = Self("rule-unmatched")
+}
+
+/// Which alpha each tensor has.
+struct AlphaMap {
+  struct Choice {
+    let alpha: Double
+    /// Index into the recipe's rules; nil where none applies.
+    let rule: Int?
+  }
+
+  private let alpha: Double
+  private var rules: [CompiledRule] = []
+  private var lastLayers: [Substring: Int] = [:]
+  private(set) var problems: [Problem] = []
+  private var isUsed: [Bool]
+
+  /// - Parameter names: of all tensors, as the depth of a model is known from them.
+  init(_ recipe: Recipe, names: [String]) {
+    alpha = recipe.alpha
+    isUsed = Array(repeating: false, count: recipe.rules.count)
+    guard !recipe.rules.isEmpty else { return }
+    for (number, rule) in recipe.rules.enumerated() {
+      do throws(CompiledRule.InvalidPattern) {
+        rules.append(try CompiledRule(rule))
+      } catch {
+        problems.append(
+          Problem(.ruleInvalid, "rule \(number + 1): '\(rule.regex ?? "")' is not a regular expression: \(error.reason)"))
+      }
+    }
+    for name in names {
+      guard let layer = TensorName(name).layer else { continue }
+      lastLayers[layer.stack] = max(lastLayers[layer.stack] ?? 0, layer.number)
+    }
+  }
+
+  mutating func choice(for name: String) -> Choice {
+    guard !rules.isEmpty, problems.isEmpty else { return Choice(alpha: alpha, rule: nil) }
+    let place = TensorName(name)
+    guard let index = rules.firstIndex(where: { $0.matches(name, place) }) else { return Choice(alpha: alpha, rule: nil) }
+    isUsed[index] = true
+    let lastLayer = place.layer.flatMap { lastLayers[$0.stack] } ?? 0
+    return Choice(alpha: rules[index].alpha(place, lastLayer: lastLayer), rule: index)
+  }
+
+  /// Adds the rules that no tensor has, once all were asked for.
+  mutating func finish(names: [String]) {
+    guard problems.isEmpty else { return }
+    for (index, rule) in rules.enumerated() where !isUsed[index] {
+      let matching = names.filter { rule.matches($0, TensorName($0)) }
+      let remedy: String
+      if !matching.isEmpty {
+        remedy = "rules before it take all \(matching.count) tensors that it is for: move it up, or remove it"
+      } else {
+        let kinds = Set(names.map { TensorName($0).kind })
+        let pattern = rule.rule.glob ?? rule.rule.regex
+        let nearest = pattern.map { nearestWords(to: $0, among: kinds, count: 3) } ?? []
+        remedy = nearest.isEmpty ? "see the tensors with inspect" : "the nearest names are \(nearest.joined(separator: ", "))"
+      }
+      problems.append(
+        Problem(.ruleUnmatched, "rule \(index + 1) (\(rule.rule.conditions)) applies to no tensor", remedy: remedy))
+    }
+  }
+}
