@@ -186,7 +186,7 @@ class Ledger:
                 if known.digest != record.digest:
                     self.differing.append(key)
         # Of jobs that are over a coordinator keeps the latest hundred.
-        newest = max((job for job, _ in self.records), default=0)
+        newest = max((job for job, _ in self.records.keys() | records.keys()), default=0)
         self.vanished += sum(job > newest - KEPT_JOBS for job, _ in self.records.keys() - records.keys())
         self.records = records
 
