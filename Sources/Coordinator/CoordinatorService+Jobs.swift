@@ -57,10 +57,11 @@ extension CoordinatorService {
     ) { _ in }
     let calls = configuration.calls
     prepare(id, FilePath(submission.output), options) { () throws(Failure) in
-      try Self.check([submission.aligned, submission.sft, submission.output], calls)
+      let aligned = try Self.path(ofModel: submission.aligned, calls)
+      let sft = try Self.path(ofModel: submission.sft, calls)
+      try Self.check([submission.output], calls)
       let plan = try Plan(
-        aligned: Checkpoint.open(FilePath(submission.aligned), calls: calls), sft: Checkpoint.open(FilePath(submission.sft), calls: calls),
-        recipe: submission.recipe)
+        aligned: Checkpoint.open(aligned, calls: calls), sft: Checkpoint.open(sft, calls: calls), recipe: submission.recipe)
       let look = try QuickLook.estimate(plan, context, calls: calls)
       return (plan, plan.aligned.warnings + plan.sft.warnings + DeltaJudgement.warnings(about: look, isSample: true))
     } then: { reply($0) }
@@ -73,6 +74,18 @@ extension CoordinatorService {
     return Failure(
       .unavailable,
       Problem(.tooManyJobs, "\(replies.count) jobs are being prepared, and no more are taken on meanwhile", remedy: "ask again later"))
+  }
+
+  /// Where a model of a client's lies.
+  static func path(ofModel text: String, _ calls: SystemCalls) throws(Failure) -> FilePath {
+    let path = try ModelReference(text).path(takesRelativePaths: false, calls: calls)
+    try check([path.string], calls)
+    return path
+  }
+
+  static func path(ofModel text: String?, _ calls: SystemCalls) throws(Failure) -> FilePath? {
+    guard let text else { return nil }
+    return try path(ofModel: text, calls) as FilePath
   }
 
   /// - Throws: where a path of a client is not absolute, or leads out of the folders that may be used.

@@ -28,7 +28,7 @@ extension CoordinatorService {
     jobThreads.submit { [self] in
       let result: Result<PreparedVerification, Failure>
       do throws(Failure) {
-        try Self.check([request.folder, request.aligned, request.sft].compactMap { $0 }, calls)
+        try Self.check([request.folder], calls)
         result = .success(try PreparedVerification(request, job: id, context: context, calls: calls))
       } catch {
         result = .failure(error)

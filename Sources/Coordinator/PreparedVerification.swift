@@ -40,7 +40,7 @@ final class PreparedVerification: Sendable {
     try verification.checkOthers(&report)
     found = Mutex(report.problems)
     source = try verification.source(
-      aligned: request.aligned.map { FilePath($0) }, sft: request.sft.map { FilePath($0) })
+      aligned: CoordinatorService.path(ofModel: request.aligned, calls), sft: CoordinatorService.path(ofModel: request.sft, calls))
     expected = manifest.files.flatMap(\.shards)
     proved = Set(verification.pick(request.sample))
     let path = folder.appending(Manifest.fileName)

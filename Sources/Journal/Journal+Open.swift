@@ -82,13 +82,17 @@ extension Journal {
   /// Gives a log that is not there its size, in zeros, which SQLite takes for an empty one; sqlite.org/walformat.html.
   ///
   /// A log that grows changes its inode, and to sync that a filesystem like ext4 first writes what others have written to
-  /// their files: here, whole shards. One that has its blocks is synced by itself.
+  /// their files: here, whole shards. One that has its blocks is synced by itself. Where there is no room it has to grow.
   private static func reserveLog(of path: FilePath) throws(Failure) {
     let log = FilePath(path.string + "-wal")
     guard try Directories.live.kind(of: log) == nil else { return }
-    let file = try File.create(log)
-    try file.write([UInt8](repeating: 0, count: 4 << 20), at: 0)
-    try file.syncData()
+    do throws(Failure) {
+      let file = try File.create(log)
+      try file.write([UInt8](repeating: 0, count: 4 << 20), at: 0)
+      try file.syncData()
+    } catch {
+      try Directories.live.removeTree(log)
+    }
   }
 
   private static func configuration(

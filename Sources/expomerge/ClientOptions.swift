@@ -1,4 +1,5 @@
 public import ArgumentParser
+import Checkpoint
 import Diagnostics
 import Glibc
 import SystemPackage
@@ -58,6 +59,9 @@ extension JobID: ExpressibleByArgument {
     self.init(number)
   }
 }
+
+/// A checkpoint as a coordinator can find it: what a model hub has is looked for there.
+func absoluteModel(_ text: String) -> String { ModelReference(text).isOfHub ? text : absolute(text) }
 
 /// A path that another process can use; relative ones are taken from the current folder.
 func absolute(_ path: String) -> String {

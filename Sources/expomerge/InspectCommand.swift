@@ -7,7 +7,7 @@ struct InspectCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "inspect", abstract: "List the tensors of a checkpoint.")
 
-  @Argument(help: ArgumentHelp("A checkpoint folder, or a safetensors file.", valueName: "dir|file"))
+  @Argument(help: ArgumentHelp("A checkpoint: a folder, a file, or org/name in the cache of Hugging Face.", valueName: "model"))
   var path: String
 
   @Flag(help: "Leave out the tensors: totals and files only.")
@@ -17,7 +17,7 @@ struct InspectCommand: ParsableCommand {
 
   func run() throws {
     try console.reporting { () throws(Failure) in
-      let checkpoint = try Checkpoint.open(FilePath(path))
+      let checkpoint = try Checkpoint.open(ModelReference(path).path())
       if !summary { showTensors(checkpoint) }
       showTotals(checkpoint)
       console.warn(checkpoint.warnings)

@@ -7,10 +7,10 @@ import SystemPackage
 
 /// The pair and the recipe, as `merge` and `plan` take them.
 struct PairOptions: ParsableArguments {
-  @Option(help: ArgumentHelp("The weaker checkpoint that training started from.", valueName: "dir"))
+  @Option(help: ArgumentHelp("The weaker checkpoint that training started from: a folder, a file, or org/name in the cache of Hugging Face.", valueName: "model"))
   var sft: String
 
-  @Option(help: ArgumentHelp("The checkpoint trained from it by DPO, RLHF or the like.", valueName: "dir"))
+  @Option(help: ArgumentHelp("The checkpoint trained from it by DPO, RLHF or the like.", valueName: "model"))
   var aligned: String
 
   @Option(
@@ -81,7 +81,7 @@ struct PairOptions: ParsableArguments {
     var category = Failure.Category.badData
     func open(_ path: String) -> Checkpoint? {
       do throws(Failure) {
-        return try Checkpoint.open(FilePath(path))
+        return try Checkpoint.open(ModelReference(path).path())
       } catch {
         problems += error.problems
         category = error.category

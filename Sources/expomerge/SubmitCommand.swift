@@ -7,7 +7,7 @@ import Wire
 struct SubmitCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "submit", abstract: "Hand a merge to a coordinator.",
-    discussion: "Paths are those of the coordinator's machine; relative ones are taken from the current folder.")
+    discussion: "Paths are those of the coordinator's machine; relative ones are taken from the current folder. org/name is looked for in the coordinator's cache of Hugging Face.")
 
   @OptionGroup(title: "The pair") var pair: PairOptions
   @OptionGroup(title: "The output") var output: OutputOptions
@@ -25,7 +25,7 @@ struct SubmitCommand: ParsableCommand {
     try console.reporting { () throws(Failure) in
       let client = try client.client()
       let submission = ClientRequest.Submission(
-        aligned: absolute(pair.aligned), sft: absolute(pair.sft), output: absolute(output.output), recipe: pair.wanted,
+        aligned: absoluteModel(pair.aligned), sft: absoluteModel(pair.sft), output: absolute(output.output), recipe: pair.wanted,
         priority: priority, syncsFully: output.sync == .full, sha256: output.sha256, overwrite: output.overwrite,
         restart: output.restart,
         command: (["expomerge", "submit"] + pair.commandLine + ["--output", output.output]).map(shellQuoted)

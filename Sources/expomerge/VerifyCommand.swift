@@ -1,4 +1,5 @@
 import ArgumentParser
+import Checkpoint
 import Coordinator
 import Diagnostics
 import SystemPackage
@@ -60,15 +61,20 @@ struct VerifyCommand: ParsableCommand {
       if recompute {
         try check(display, "recomputed") { () throws(Failure) in
           try verification.recompute(
-            aligned: aligned.map { FilePath($0) }, sft: sft.map { FilePath($0) }, sample: sample)
+            aligned: Self.path(aligned), sft: Self.path(sft), sample: sample)
         }
       }
     }
   }
 
+  private static func path(_ model: String?) throws(Failure) -> FilePath? {
+    guard let model else { return nil }
+    return try ModelReference(model).path()
+  }
+
   private func verifyThere() throws(Failure) {
     let request = ClientRequest.Verify(
-      folder: absolute(folder), aligned: aligned.map { absolute($0) }, sft: sft.map { absolute($0) }, sample: sample)
+      folder: absolute(folder), aligned: aligned.map { absoluteModel($0) }, sft: sft.map { absoluteModel($0) }, sample: sample)
     try JobWatch.start(.verify(request), client.client(), waits: true, console)
   }
 
