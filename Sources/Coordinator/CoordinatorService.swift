@@ -404,9 +404,8 @@ public actor CoordinatorService {
       remember(.info, nil, "worker-joined", "worker \(name) joined, session \(session)", within: &comings)
     case .workerLost(let session, let name, let leases):
       workers[session] = nil
-      remember(
-        .warning, nil, "worker-lost", "worker \(name) was lost, with \(leases) shards in flight; they are granted again",
-        within: &comings)
+      let held = leases == 0 ? "with nothing in flight" : "with \(leases) in flight, which is granted again"
+      remember(.warning, nil, "worker-lost", "worker \(name) was lost, \(held)", within: &comings)
     case .workerLeft(let session, let name, let reason):
       workers[session] = nil
       remember(.info, nil, "worker-left", "worker \(name) left: \(reason)", within: &comings)

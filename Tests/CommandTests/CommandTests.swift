@@ -186,9 +186,8 @@ struct CommandTests {
     let arguments = ["merge", "--output", "out", "--shard-size", "64KiB", "--limit-rate", "100KB"] + pair
     let run = try tool.start(arguments)
     poll(for: "the output", every: 500, while: { run.process.isRunning }) {
-      TemporaryFolder.exists(folder("out.partial/.expomerge/nonce")) ? () : nil
+      TemporaryFolder.exists(folder("out.partial/.expomerge/nonce")) && TemporaryFolder.exists(folder("out.partial/model.safetensors")) ? () : nil
     }
-    usleep(200_000)
     run.process.signal(SIGTERM)
     #expect(run.result().status == 75)
     let journal = "out.partial/.expomerge/journal.sqlite"
