@@ -401,7 +401,8 @@ public actor CoordinatorService {
     switch note {
     case .workerJoined(let session, let name):
       workers[session] = WorkerRecord(joinedAt: Self.now)
-      remember(.info, nil, "worker-joined", "worker \(name) joined, session \(session)", within: &comings)
+      let key = scheduler.user(of: session).map { ", key \($0)" } ?? ""
+      remember(.info, nil, "worker-joined", "worker \(name) joined, session \(session)\(key)", within: &comings)
     case .workerLost(let session, let name, let leases):
       workers[session] = nil
       remember(
@@ -455,10 +456,10 @@ public actor CoordinatorService {
     if verdict == .lastTold { logger.warning("so much of that happens (\(kind)) that no more of it is told for a minute") }
   }
 
-  /// For the log, and for the journal of a coordinator.
+  /// For the log, and for the journal of a coordinator, which people read with other tools.
   func remember(_ level: Logger.Level, _ job: JobID?, _ kind: String, _ text: String) {
     logger.log(level: level, "\(text)")
-    configuration.journal?.addEvent(job: job?.number, kind: kind, text: text)
+    configuration.journal?.addEvent(job: job?.number, kind: kind, text: printable(text))
   }
 
   nonisolated func newJobID() -> JobID {
