@@ -41,6 +41,9 @@ TIED = ["setpriv", "--pdeathsig", "KILL", "--"]
 HONEST = re.compile(r"\bjob \d+\b|worker honest\b")
 """Lines of the log that tell of honest work."""
 
+HOSTILE = re.compile(r" failed: |worker evil\b")
+"""Those that do not, whatever else is in them: all honest jobs are complete."""
+
 RECIPE = ["--alpha", "0.3", "--shard-size", "1MiB", "--max-file-size", "16MB"]
 RATE = "16MB"
 
@@ -209,6 +212,13 @@ class Cluster:
                 "recipe": {"alpha": 0.3, "arithmetic": "float32", "vocabulary": "refuse", "maxFileSize": 1 << 30, "shardSize": 1 << 20, **recipe},
                 "priority": 0, "syncsFully": False, "sha256": False, "overwrite": False, "restart": False, "command": ""}  # fmt: skip
 
+    @contextlib.contextmanager
+    def job(self, output: str, **recipe: Any) -> Iterator[int]:
+        """An operator's job of 270 MB, which the honest worker alone takes a quarter of a minute for, unless it is cancelled before."""
+        job = self.ask(self.submission(output, dtype="F64", **recipe), patience=PATIENCE)["job"]
+        yield job
+        self.ask({"type": "cancel", "job": job})
+
     def status(self) -> dict[str, Any]:
         return self.ask({"type": "status"}, name="viewer")
 
@@ -233,8 +243,8 @@ class Cluster:
         return self.processor() - before < IDLE * (time.monotonic() - since)
 
     def lines(self) -> list[str]:
-        """Of the log, but for those of honest work. A job that fails is none: all those of honest work are complete."""
-        return [line for line in self.log.read_text(errors="replace").splitlines() if " failed: " in line or not HONEST.search(line)]
+        """Of the log, but for those of honest work."""
+        return [line for line in self.log.read_text(errors="replace").splitlines() if HOSTILE.search(line) or not HONEST.search(line)]
 
 
 @contextlib.contextmanager

@@ -6,7 +6,12 @@ import json
 import time
 
 from hostile_cluster import PATIENCE, Cluster, Violation, attack, wait_until
-from hostile_peer import Message, Peer, granted
+from hostile_peer import Peer, granted
+
+CHUNK = 4 << 20
+SHARD = 16 << 20
+BEYOND = 100
+"""Stores beyond the window: more bytes than the coordinator may take for all of it."""
 
 
 def run(cluster: Cluster) -> None:
@@ -64,56 +69,58 @@ def run(cluster: Cluster) -> None:
 
 def beyond_window(cluster: Cluster) -> None:
     """A worker that does not wait for answers while the coordinator's disk is slow: what goes beyond is dropped, and costs nothing."""
-    size, shard_size = 4 << 20, 16 << 20
-    chunk, beyond = bytes(size), 100
     with attack(cluster, "stores beyond the window", ["beyond-window"], memory=192 << 20), Peer(cluster) as peer:
+        # Before the job is there, so that it is offered at once.
         allowed = 2 * peer.join(slots=32)["window"]
-        before = cluster.discarded().get("beyond-window", 0)
-        job = cluster.ask(cluster.submission("held", dtype="F64", shardSize=shard_size), patience=PATIENCE)["job"]
-        while (offer := peer.answer("job"))["job"] != job:
-            pass
-        access = {side: ["streamed"] * len(offer[side]["files"]) for side in ("aligned", "sft")}
-        peer.say(peer.message("prepared", job=job, **access, output="streamed", notes=[]))
-        grant = peer.answer("grant")["leases"]
-        # The last shard may be a short one. The honest worker has some of the others.
-        leases = [lease for lease in grant if lease["job"] == job and lease["shard"] < max(each["shard"] for each in grant)]
-        places = [(lease, offset) for lease in leases for offset in range(0, shard_size, size)]
-        count = allowed // size
-        held = [{**lease, "progress": 0, "isRunning": True} for lease in grant]
-
-        def store(tag: int, place: int) -> None:
-            lease, offset = places[place]
-            message = {"v": 1, "type": "store", "session": peer.session, "tag": tag, **lease, "offset": offset}
-            peer.data.send_multipart([json.dumps(message).encode(), chunk])
-
-        def stored(until: str) -> list[int]:
-            """Tags that are answered until an answer of that type comes."""
-            tags, end = [], time.monotonic() + PATIENCE
-            while time.monotonic() < end:
-                peer.say(peer.beat(jobs=[job], held=held))
-                if peer.data.poll(500):
-                    answer = json.loads(peer.data.recv_multipart()[0])
-                    if answer["type"] == until:
-                        return [*tags, answer["tag"]]
-                    tags.append(answer["tag"])
-            raise Violation(f"stores are not answered: {tags}")
-
-        with cluster.writes.waiting():
-            for tag in range(count):
-                store(tag, tag)
-            for tag in range(count, count + beyond):
-                store(tag, count)
-            peer.data.send_string(json.dumps(peer.fetch(4711, job, session="f" * 16)))
-            if (tags := stored(until="refused")) != [4711]:
-                raise Violation(f"stores are answered while nothing can be written: {tags}")
-            dropped = cluster.discarded().get("beyond-window", 0) - before
-            if dropped != beyond:
-                raise Violation(f"of {beyond} stores beyond the window {dropped} are dropped")
-        answered = [tag for _ in range(count) for tag in stored(until="stored")]
-        if sorted(answered) != list(range(count)):
-            raise Violation(f"stores within the window are answered by {answered}")
-        store(4712, count)
-        if (tags := stored(until="stored")) != [4712]:
-            raise Violation(f"a store that is said again is answered by {tags}")
-        cluster.ask({"type": "cancel", "job": job})
+        with cluster.job("held", shardSize=SHARD) as job:
+            store_beyond(cluster, peer, job, allowed // CHUNK)
         peer.leave()
+
+
+def store_beyond(cluster: Cluster, peer: Peer, job: int, count: int) -> None:
+    """Stores as many chunks as are allowed, then one of more again and again."""
+    chunk, before = bytes(CHUNK), cluster.discarded().get("beyond-window", 0)
+    while (offer := peer.answer("job"))["job"] != job:
+        pass
+    access = {side: ["streamed"] * len(offer[side]["files"]) for side in ("aligned", "sft")}
+    peer.say(peer.message("prepared", job=job, **access, output="streamed", notes=[]))
+    grant = peer.answer("grant")["leases"]
+    # The last shard may be a short one. The honest worker has some of the others.
+    leases = [lease for lease in grant if lease["job"] == job and lease["shard"] < max(each["shard"] for each in grant)]
+    places = [(lease, offset) for lease in leases for offset in range(0, SHARD, CHUNK)]
+    held = [{**lease, "progress": 0, "isRunning": True} for lease in grant]
+
+    def store(tag: int, place: int) -> None:
+        lease, offset = places[place]
+        message = {"v": 1, "type": "store", "session": peer.session, "tag": tag, **lease, "offset": offset}
+        peer.data.send_multipart([json.dumps(message).encode(), chunk])
+
+    def stored(until: str) -> list[int]:
+        """Tags that are answered until an answer of that type comes."""
+        tags, end = [], time.monotonic() + PATIENCE
+        while time.monotonic() < end:
+            peer.say(peer.beat(jobs=[job], held=held))
+            if peer.data.poll(500):
+                answer = json.loads(peer.data.recv_multipart()[0])
+                if answer["type"] == until:
+                    return [*tags, answer["tag"]]
+                tags.append(answer["tag"])
+        raise Violation(f"stores are not answered: {tags}")
+
+    with cluster.writes.waiting():
+        for tag in range(count):
+            store(tag, tag)
+        for tag in range(count, count + BEYOND):
+            store(tag, count)
+        peer.data.send_string(json.dumps(peer.fetch(4711, job, session="f" * 16)))
+        if (tags := stored(until="refused")) != [4711]:
+            raise Violation(f"stores are answered while nothing can be written: {tags}")
+        dropped = cluster.discarded().get("beyond-window", 0) - before
+        if dropped != BEYOND:
+            raise Violation(f"of {BEYOND} stores beyond the window {dropped} are dropped")
+    answered = [tag for _ in range(count) for tag in stored(until="stored")]
+    if sorted(answered) != list(range(count)):
+        raise Violation(f"stores within the window are answered by {answered}")
+    store(4712, count)
+    if (tags := stored(until="stored")) != [4712]:
+        raise Violation(f"a store that is said again is answered by {tags}")

@@ -86,9 +86,8 @@ def unreadable(cluster: Cluster) -> None:
 
 def forged(cluster: Cluster) -> None:
     counted = ["unknown-session", "late-result", "late-failure", *(["other-key"] if cluster.keys else [])]
-    with attack(cluster, "messages of other sessions, epochs and leases", counted), Peer(cluster) as peer:
+    with attack(cluster, "messages of other sessions, epochs and leases", counted), Peer(cluster) as peer, cluster.job("forged") as job:
         peer.join()
-        job = max((job["job"] for job in cluster.status()["jobs"]), default=1)
         lease = {"job": job, "shard": 0, "attempt": 1}
         result = {"digest": "0" * 32, "milliseconds": 1, "segments": []}
         problem = {"code": "read-failed", "message": "x" * 100_000}
@@ -112,7 +111,8 @@ def forged(cluster: Cluster) -> None:
             peer.say({**peer.message("failed", **lease, cause="other", problem=problem), "session": cluster.session})
         peer.settle()
         peer.leave()
-    with attack(cluster, "answers to offers with all the notes that fit"), Peer(cluster) as peer:
+    # Ten notes each are told.
+    with attack(cluster, "answers to offers with all the notes that fit", lines=3 * 10 + 2 * LOG_LINES), Peer(cluster) as peer:
         note = {"code": "n", "message": "e" * 12_000}
         for _ in range(3):
             peer.session, peer.epoch = secrets.token_hex(8), 0
@@ -138,6 +138,16 @@ def floods(cluster: Cluster) -> None:
         for session in sessions:
             peer.say({**peer.message("goodbye", reason="x" * 4000), "session": session, "epoch": epoch})
         wait_until("they are gone", lambda: len(cluster.status()["workers"]) == 1)
+    with attack(cluster, "hundreds of workers that refuse a job", lines=200 + LOG_LINES), Peer(cluster) as peer, cluster.job("refused") as job:
+        peer.join()
+        for _ in range(400):
+            session = {"session": secrets.token_hex(8)}
+            peer.say({**peer.hello(), **session})
+            refusal = {"code": "n", "message": "not with me"}
+            peer.say({**peer.message("prepared", job=job, aligned=[], sft=[], output="streamed", notes=[], refusal=refusal), **session})
+            peer.say({**peer.message("goodbye", reason="done"), **session})
+        peer.settle()
+        peer.leave()
     with attack(cluster, "hellos and beats without reading the answers"), Peer(cluster, reads=False) as peer:
         peer.join()
         for _ in range(4000):
