@@ -6,8 +6,43 @@
 
 declare -A node_keeper=() running=()
 time_limit=120
-logs= # a folder, to be set
+# Folders, to be set, and whether they stay.
+work='' logs='' keep=false
 tied=(setpriv --pdeathsig KILL --)
+PATH=$PATH:/usr/sbin:/sbin
+
+skip() { say "skipped: $*"; exit 0; }
+
+# find_isolation: leaves in $isolation what unshare needs to make namespaces here.
+find_isolation() {
+  isolation=(--net --mount)
+  [ "$(id -u)" -eq 0 ] || isolation+=(--user --map-root-user)
+  unshare "${isolation[@]}" true 2>/dev/null || skip "namespaces are not allowed here (try as root)"
+}
+
+# clean_up_at_exit: ends all processes and removes $work, whatever ends this script.
+clean_up_at_exit() {
+  trap clean_up EXIT
+  trap 'exit 130' INT
+  trap 'exit 143' TERM HUP
+}
+
+clean_up() {
+  local status=$? log
+  trap - EXIT
+  set +e
+  # Nobody asks why when a signal ended it.
+  if [ "$status" -ne 0 ] && [ "$status" -lt 128 ]; then
+    for log in "$logs"/*.log; do
+      [ -s "$log" ] || continue
+      say "the end of $(basename "$log")"
+      tail -n 15 "$log" >&2
+    done
+  fi
+  destroy_everything
+  if $keep; then say "kept $work"; else rm -rf "$work"; fi
+  exit "$status"
+}
 
 # wait_until WHAT COMMAND...: polls until the command succeeds. Processes that end meanwhile by themselves fail the test.
 wait_until() {

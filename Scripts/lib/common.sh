@@ -34,6 +34,14 @@ need_build() {
   need_packages libsqlite3-dev libxxhash-dev libzmq3-dev
 }
 
+# Builds the debug binary and prints its path.
+build_debug() {
+  need_build
+  say "building (debug)"
+  (cd "$root" && swift build --product expomerge >&2)
+  echo "$root/.build/debug/expomerge"
+}
+
 # Builds the release binary and prints its path. It needs no Swift where it runs.
 build_release() {
   say "building expomerge (release)"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -12,20 +11,8 @@ from pathlib import Path
 
 import hostile_insiders
 import hostile_strangers
-from hostile_cluster import RECIPE, Cluster, Keys, Violation
-
-ROLES = {"head": "", "honest": "worker", "evil": "worker", "operator": "operator", "viewer": "viewer"}
-
-
-def make_keys(binary: Path, work: Path) -> Keys:
-    keys = Keys(work / "keys")
-    (work / "authorized").mkdir()
-    for name, role in ROLES.items():
-        command = [binary, "keygen", "--quiet", "--output", keys.folder, "--name", name]
-        subprocess.run([*command, *(["--role", role] if role else [])], check=True)
-        if role:
-            shutil.copy(keys.folder / f"{name}.key", work / "authorized")
-    return keys
+from hostile_cluster import RECIPE, Cluster, Violation
+from hostile_keys import make_keys
 
 
 def main() -> int:
@@ -56,6 +43,8 @@ def main() -> int:
                 if arguments.part != "strangers":
                     hostile_insiders.run(cluster)
                 cluster.end()
+                if arguments.part != "strangers":
+                    hostile_insiders.check_texts(cluster)
                 print(f"{cluster.jobs} honest jobs were done meanwhile", flush=True)
             except (Violation, AssertionError) as violation:
                 print(f"error: {violation}\n-- the end of the coordinator's log", file=sys.stderr)

@@ -12,15 +12,13 @@ import signal
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import zmq
-from zmq.auth import load_certificate
-
-Argument = str | Path
+from held_writes import HeldWrites
+from hostile_keys import Argument, Keys
 
 PATIENCE = 60.0
 """Seconds after which something that should come is taken never to come."""
@@ -43,29 +41,15 @@ TIED = ["setpriv", "--pdeathsig", "KILL", "--"]
 HONEST = re.compile(r"\bjob \d+\b|worker honest\b")
 """Lines of the log that tell of honest work."""
 
+HOSTILE = re.compile(r" failed: |worker evil\b")
+"""Those that do not, whatever else is in them: all honest jobs are complete."""
+
 RECIPE = ["--alpha", "0.3", "--shard-size", "1MiB", "--max-file-size", "16MB"]
 RATE = "16MB"
 
 
 class Violation(Exception):
     """Something that no peer may bring about."""
-
-
-@dataclass(frozen=True)
-class Keys:
-    """Where the certificates of everybody are."""
-
-    folder: Path
-
-    def secret(self, name: str) -> Path:
-        return self.folder / f"{name}.key_secret"
-
-    def options(self, name: str) -> list[Argument]:
-        return ["--keys", self.secret(name), "--server-key", self.folder / "head.key"]
-
-    def apply(self, socket: zmq.Socket[bytes], name: str) -> None:
-        socket.curve_publickey, socket.curve_secretkey = load_certificate(str(self.secret(name)))
-        socket.curve_serverkey, _ = load_certificate(str(self.folder / "head.key"))
 
 
 class Cluster:
@@ -78,6 +62,8 @@ class Cluster:
         self.expected = expected
         self.keys = keys
         self.log = work / "coordinator.log"
+        self.writes = HeldWrites(work / "writes", "/held.partial/")
+        """Of the coordinator, to the output of a job that is called so."""
         self.context = zmq.Context()
         self.jobs = 0
         self.trouble: list[str] = []
@@ -92,7 +78,7 @@ class Cluster:
         options: list[Argument] = ["--listen", "tcp://127.0.0.1:0", "--state", self.work / "state"]
         if self.keys:
             options += ["--keys", self.keys.secret("head"), "--authorized", self.work.parent / "authorized"]
-        self.coordinator = self._run([self.binary, "coordinator", *options], self.log)
+        self.coordinator = self._run([self.binary, "coordinator", *options], self.log, self.writes.environment)
         self.address, self.data = self._listening()
         worker: list[Argument] = ["--coordinator", self.address, "--name", "honest", "--root", self.work.parent, "--limit-rate", RATE]
         self.worker = self._run([self.binary, "worker", *worker, "--slots", "2", *self._as("honest")], self.work / "worker.log")
@@ -122,9 +108,11 @@ class Cluster:
                 process.kill()
                 process.wait()
 
-    def _run(self, command: Sequence[Argument], log: Path) -> subprocess.Popen[bytes]:
+    def _run(self, command: Sequence[Argument], log: Path, more: Mapping[str, str] = {}) -> subprocess.Popen[bytes]:
         with log.open("ab") as file:
-            return subprocess.Popen([*TIED, *map(str, command)], stdin=subprocess.DEVNULL, stdout=file, stderr=file)
+            return subprocess.Popen(
+                [*TIED, *map(str, command)], env={**os.environ, **more}, stdin=subprocess.DEVNULL, stdout=file, stderr=file
+            )
 
     def _as(self, name: str) -> list[Argument]:
         return self.keys.options(name) if self.keys else []
@@ -198,6 +186,7 @@ class Cluster:
         """A DEALER, with somebody's key where keys are needed. Belongs to its caller's thread.
 
         Args:
+            port: control, data or the address of what is in between.
             reads: otherwise one message may come in, and nothing is taken from the connection after it.
         """
         socket = self.context.socket(zmq.DEALER)
@@ -207,7 +196,7 @@ class Cluster:
             socket.rcvbuf = 4096
         if self.keys:
             self.keys.apply(socket, name)
-        socket.connect(self.address if port == "control" else self.data)
+        socket.connect({"control": self.address, "data": self.data}.get(port, port))
         return socket
 
     def ask(self, request: dict[str, Any], name: str = "operator", patience: float = ANSWER_TIME) -> dict[str, Any]:
@@ -216,6 +205,19 @@ class Cluster:
             if not socket.poll(patience * 1000):
                 raise Violation(f"{request['type']} is not answered within {patience:.0f} s")
             return json.loads(socket.recv())
+
+    def submission(self, output: str, **recipe: Any) -> dict[str, Any]:
+        """A request for a merge of the pair, into a folder of that name."""
+        return {"type": "submit", "aligned": str(self.models / "aligned"), "sft": str(self.models / "sft"), "output": str(self.work / output),
+                "recipe": {"alpha": 0.3, "arithmetic": "float32", "vocabulary": "refuse", "maxFileSize": 1 << 30, "shardSize": 1 << 20, **recipe},
+                "priority": 0, "syncsFully": False, "sha256": False, "overwrite": False, "restart": False, "command": ""}  # fmt: skip
+
+    @contextlib.contextmanager
+    def job(self, output: str, **recipe: Any) -> Iterator[int]:
+        """An operator's job of 270 MB, which the honest worker alone takes a quarter of a minute for, unless it is cancelled before."""
+        job = self.ask(self.submission(output, dtype="F64", **recipe), patience=PATIENCE)["job"]
+        yield job
+        self.ask({"type": "cancel", "job": job})
 
     def status(self) -> dict[str, Any]:
         return self.ask({"type": "status"}, name="viewer")
@@ -241,8 +243,8 @@ class Cluster:
         return self.processor() - before < IDLE * (time.monotonic() - since)
 
     def lines(self) -> list[str]:
-        """Of the log, but for those of honest work. A job that fails is none: all those of honest work are complete."""
-        return [line for line in self.log.read_text(errors="replace").splitlines() if " failed: " in line or not HONEST.search(line)]
+        """Of the log, but for those of honest work."""
+        return [line for line in self.log.read_text(errors="replace").splitlines() if HOSTILE.search(line) or not HONEST.search(line)]
 
 
 @contextlib.contextmanager

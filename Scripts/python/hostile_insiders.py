@@ -2,97 +2,33 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import re
 import secrets
-import time
+import sqlite3
 from collections.abc import Iterator
-from typing import Any
 
+import hostile_data
+import hostile_replays
 from hostile_cluster import LOG_LINES, PATIENCE, Cluster, Violation, attack, wait_until
-
-Message = dict[str, Any]
+from hostile_peer import Message, Peer
 
 HUGE = 15 << 20
 """Bytes of a message that is just allowed."""
 
-
-class Peer:
-    """A worker of its own making: it says what it likes, in a session or in none."""
-
-    def __init__(self, cluster: Cluster, name: str = "evil", reads: bool = True) -> None:
-        self.cluster = cluster
-        self.control = cluster.connect(name=name, reads=reads)
-        self.data = cluster.connect("data", name=name)
-        self.session = secrets.token_hex(8)
-        self.epoch = 0
-        self.beats = 0
-        self.seen = 0
-
-    def __enter__(self) -> Peer:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.control.close()
-        self.data.close()
-
-    # Messages
-
-    def hello(self, **members: Any) -> Message:
-        return {"v": 1, "type": "hello", "session": self.session, "epoch": 0, "name": "evil", "host": "evil", "process": 1,
-                "slots": 2, "version": "1.0.0", "level": "portable", **members}  # fmt: skip
-
-    def message(self, kind: str, **members: Any) -> Message:
-        return {"v": 1, "type": kind, "session": self.session, "epoch": self.epoch, **members}
-
-    def beat(self, **members: Any) -> Message:
-        self.beats += 1
-        return self.message("beat", **{"number": self.beats, "seen": self.seen, "isDraining": False, "jobs": [], "held": [], **members})
-
-    def fetch(self, tag: int, job: int, **members: Any) -> Message:
-        return {"v": 1, "type": "fetch", "session": self.session, "tag": tag, "job": job, "source": "aligned", "file": 0,
-                "offset": 0, "count": 900_000, **members}  # fmt: skip
-
-    # Conversation
-
-    def say(self, message: Message | bytes | str) -> None:
-        encoded = message if isinstance(message, bytes) else message.encode() if isinstance(message, str) else json.dumps(message).encode()
-        self.control.send(encoded)
-
-    def answer(self, kind: str, patience: float = PATIENCE) -> Message:
-        until = time.monotonic() + patience
-        while (left := until - time.monotonic()) > 0:
-            if self.control.poll(left * 1000):
-                message = json.loads(self.control.recv())
-                self.seen = max(self.seen, message.get("seq", 0))
-                if message["type"] == kind:
-                    return message
-        raise Violation(f"no {kind} within {patience:.0f} s")
-
-    def settle(self) -> None:
-        """All that it has said before is handled once a new question of the same connection is answered."""
-        question = {**self.message("beat"), "session": secrets.token_hex(8), "number": 1, "seen": 0, "isDraining": False, "jobs": [], "held": []}
-        self.say(question)
-        while self.answer("rejected")["session"] != question["session"]:
-            pass
-
-    def wait(self) -> None:
-        """The same for who does not read: there is no more work for the coordinator, twice in a row."""
-        wait_until("all is handled", lambda: self.cluster.is_idle() and self.cluster.is_idle())
-
-    def join(self) -> None:
-        self.say(self.hello())
-        self.epoch = self.answer("welcome")["epoch"]
-
-    def leave(self) -> None:
-        self.say(self.message("goodbye", reason="done"))
+CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028-\u202e]")
+ESCAPED = r"\u{1b}[2J"
+"""How ESCAPES begin where they are shown."""
 
 
 def run(cluster: Cluster) -> None:
+    hostile_replays.run(cluster)
     unreadable(cluster)
     forged(cluster)
     floods(cluster)
     questions(cluster)
-    data(cluster)
+    hostile_data.run(cluster)
     roles(cluster)
     large(cluster)
 
@@ -150,9 +86,8 @@ def unreadable(cluster: Cluster) -> None:
 
 def forged(cluster: Cluster) -> None:
     counted = ["unknown-session", "late-result", "late-failure", *(["other-key"] if cluster.keys else [])]
-    with attack(cluster, "messages of other sessions, epochs and leases", counted), Peer(cluster) as peer:
+    with attack(cluster, "messages of other sessions, epochs and leases", counted), Peer(cluster) as peer, cluster.job("forged") as job:
         peer.join()
-        job = max((job["job"] for job in cluster.status()["jobs"]), default=1)
         lease = {"job": job, "shard": 0, "attempt": 1}
         result = {"digest": "0" * 32, "milliseconds": 1, "segments": []}
         problem = {"code": "read-failed", "message": "x" * 100_000}
@@ -176,7 +111,8 @@ def forged(cluster: Cluster) -> None:
             peer.say({**peer.message("failed", **lease, cause="other", problem=problem), "session": cluster.session})
         peer.settle()
         peer.leave()
-    with attack(cluster, "answers to offers with all the notes that fit"), Peer(cluster) as peer:
+    # Ten notes each are told.
+    with attack(cluster, "answers to offers with all the notes that fit", lines=3 * 10 + 2 * LOG_LINES), Peer(cluster) as peer:
         note = {"code": "n", "message": "e" * 12_000}
         for _ in range(3):
             peer.session, peer.epoch = secrets.token_hex(8), 0
@@ -202,13 +138,23 @@ def floods(cluster: Cluster) -> None:
         for session in sessions:
             peer.say({**peer.message("goodbye", reason="x" * 4000), "session": session, "epoch": epoch})
         wait_until("they are gone", lambda: len(cluster.status()["workers"]) == 1)
+    with attack(cluster, "hundreds of workers that refuse a job", lines=200 + LOG_LINES), Peer(cluster) as peer, cluster.job("refused") as job:
+        peer.join()
+        for _ in range(400):
+            session = {"session": secrets.token_hex(8)}
+            peer.say({**peer.hello(), **session})
+            refusal = {"code": "n", "message": "not with me"}
+            peer.say({**peer.message("prepared", job=job, aligned=[], sft=[], output="streamed", notes=[], refusal=refusal), **session})
+            peer.say({**peer.message("goodbye", reason="done"), **session})
+        peer.settle()
+        peer.leave()
     with attack(cluster, "hellos and beats without reading the answers"), Peer(cluster, reads=False) as peer:
         peer.join()
         for _ in range(4000):
             peer.say(peer.hello())
             peer.say(peer.beat())
         peer.leave()
-        peer.wait()
+        peer.settle_unread()
 
 
 def large(cluster: Cluster) -> None:
@@ -229,10 +175,9 @@ def questions(cluster: Cluster) -> None:
             peer.say({"v": 1, "type": "cancel", "request": number, "job": (1 << 63) - 1 - number})
             peer.say({"v": 1, "type": "resume", "request": number, "job": -number, "trustsSynced": True})
             peer.say({"v": 1, "type": "drain-worker", "request": number, "worker": f"nobody-{number}"})
-        peer.wait()
-    recipe = {"alpha": 0.3, "arithmetic": "float32", "vocabulary": "refuse", "maxFileSize": 1 << 30, "shardSize": 1 << 20}
-    submit = {"v": 1, "type": "submit", "aligned": "/nowhere/a", "sft": "/nowhere/b", "output": str(cluster.work / "hostile"), "recipe": recipe, "priority": 0,
-              "syncsFully": False, "sha256": False, "overwrite": False, "restart": False, "command": ""}  # fmt: skip
+        peer.settle_unread()
+    submit = {**cluster.submission("hostile"), "aligned": "/nowhere/a", "sft": "/nowhere/b"}
+    recipe = submit["recipe"]
     # Of a hundred a minute everything is told.
     with attack(cluster, "a thousand jobs that cannot be done", ["too-many-jobs"], lines=100 + LOG_LINES), Peer(cluster, "operator") as peer:
         for number in range(1000):
@@ -244,78 +189,10 @@ def questions(cluster: Cluster) -> None:
                 wrong = {"aligned": "relative", "priority": -(1 << 63)}
             elif number % 4 == 3:
                 wrong = {"recipe": {**recipe, "alpha": ["nan", "inf", 1e308][number // 4 % 3]}, "command": "x" * 10_000}
-            peer.say({**submit, **wrong, "request": number})
+            peer.say({"v": 1, **submit, **wrong, "request": number})
         peer.say({"v": 1, "type": "verify", "request": 5000, "folder": "/", "sample": (1 << 63) - 1, "priority": (1 << 63) - 1})
-        peer.wait()
+        peer.settle_unread()
         wait_until("they are over", lambda: not any(job["output"] == submit["output"] and job["state"] == "preparing" for job in cluster.status()["jobs"]))
-
-
-# The data port
-
-
-def data(cluster: Cluster) -> None:
-    with attack(cluster, "stores that nobody has asked for, and fetches of what is not there"), Peer(cluster) as peer:
-        peer.join()
-        job = cluster.status()["jobs"][-1]["job"]
-        chunk = bytes(1 << 20)
-        for number in range(60):
-            lease = {"job": job, "shard": [0, -1, (1 << 63) - 1][number % 3], "attempt": 1, "offset": (1 << 60) - 1 if number % 2 else 0}
-            store = {"v": 1, "type": "store", "session": peer.session, "tag": number, **lease}
-            peer.data.send_multipart([json.dumps(store).encode(), chunk])
-        for number, value in enumerate((-1, 1 << 40, (1 << 60) - 1, (1 << 63) - 1, 1 << 63)):
-            for wrong in ({"offset": value}, {"file": value}, {"job": value}, {"count": value}, {"source": "description", "offset": value}):
-                peer.data.send_string(json.dumps({**peer.fetch(number, job), "count": 1, **wrong}))
-        peer.data.send_string(json.dumps(peer.fetch(4711, job, session="f" * 16)))
-        until = time.monotonic() + PATIENCE
-        while json.loads(peer.data.recv_multipart()[0])["tag"] != 4711 if peer.data.poll((until - time.monotonic()) * 1000) else True:
-            if time.monotonic() > until:
-                raise Violation("fetches are not answered")
-        peer.leave()
-    with attack(cluster, "stores past the end of a lease, and one that is given up half-way"), Peer(cluster) as peer:
-        peer.join()
-        lease = granted(peer)
-        for tag, offset in enumerate((1 << 20, (1 << 20) - 1, 1 << 40, (1 << 60) - 1)):
-            store = {"v": 1, "type": "store", "session": peer.session, "tag": tag, **lease, "offset": offset}
-            peer.data.send_multipart([json.dumps(store).encode(), b"evil"])
-            if not peer.data.poll(PATIENCE * 1000) or json.loads(peer.data.recv())["type"] != "refused":
-                raise Violation(f"bytes at {offset} of a shard are taken")
-        for offset in (0, 0, 8, 4, 100):
-            store = {"v": 1, "type": "store", "session": peer.session, "tag": 100 + offset, **lease, "offset": offset}
-            peer.data.send_multipart([json.dumps(store).encode(), b"evil"])
-        if not peer.data.poll(PATIENCE * 1000) or json.loads(peer.data.recv())["type"] != "stored":
-            raise Violation("a store that is as it should be is not taken")
-        peer.leave()
-        peer.settle()
-    with attack(cluster, "fetches from many connections, none of which reads"), Peer(cluster) as peer:
-        peer.join()
-        job = peer.answer("job")["job"]
-        sockets = []
-        for _ in range(40):
-            sockets.append(cluster.connect("data", name="evil", reads=False))
-        for tag in range(100):
-            for socket in sockets:
-                socket.send_string(json.dumps(peer.fetch(tag, job)))
-        peer.settle()
-        peer.wait()
-        first = json.loads(sockets[0].recv_multipart()[0]) if sockets[0].poll(PATIENCE * 1000) else None
-        if first is None or first["type"] != "chunk":
-            raise Violation(f"a fetch is answered by {first}")
-        peer.leave()
-        for socket in sockets:
-            socket.close()
-
-
-def granted(peer: Peer) -> Message:
-    """A lease of the honest job, for a worker that reaches nothing by itself."""
-    while True:
-        offer = peer.answer("job")
-        access = {side: ["streamed"] * len(offer[side]["files"]) for side in ("aligned", "sft")}
-        peer.say(peer.message("prepared", job=offer["job"], **access, output="streamed", notes=[]))
-        # The last shards of a job may be with others.
-        try:
-            return peer.answer("grant", patience=2)["leases"][0]
-        except Violation:
-            peer.say(peer.beat(jobs=[offer["job"]]))
 
 
 # Keys without the role
@@ -327,15 +204,18 @@ def roles(cluster: Cluster) -> None:
     with attack(cluster, "what a key's role does not allow", ["not-permitted"]):
         for name in ("evil", "viewer"):
             for request in (
+                cluster.submission("not-permitted"),
                 {"type": "cancel", "job": 1},
                 {"type": "drain-worker", "worker": "honest"},
                 {"type": "resume", "job": 1, "trustsSynced": True},
-                {"type": "verify", "folder": "/", "priority": 0},
+                {"type": "verify", "folder": str(cluster.work / "not-permitted"), "priority": 0},
             ):
                 for _ in range(20):
                     answer = cluster.ask(request, name)
                     if answer["type"] != "error" or answer["exitCode"] != 77:
                         raise Violation(f"{request['type']} by {name} is answered by {answer}")
+        if any("not-permitted" in job["output"] for job in cluster.status()["jobs"]):
+            raise Violation("who may not has begun a job")
         with Peer(cluster, "operator") as peer:
             peer.say(peer.hello())
             if peer.answer("rejected")["reason"] != "key":
@@ -343,3 +223,17 @@ def roles(cluster: Cluster) -> None:
             peer.data.send_string(json.dumps(peer.fetch(1, 1, session=cluster.session)))
             if not peer.data.poll(PATIENCE * 1000) or json.loads(peer.data.recv())["type"] != "refused":
                 raise Violation("an operator reads inputs as a worker does")
+
+
+# What they say, as others read it
+
+
+def check_texts(cluster: Cluster) -> None:
+    """Neither the log nor the journal of a coordinator that has ended can speak to a terminal."""
+    with contextlib.closing(sqlite3.connect(cluster.work / "state" / "journal.sqlite")) as journal:
+        events = [text for (text,) in journal.execute("SELECT text FROM event")]
+    lines = cluster.log.read_text(errors="replace").split("\n")
+    for text in filter(CONTROL.search, [*events, *lines]):
+        raise Violation(f"a control character of a peer is passed on: {text!r}")
+    if not all(any(ESCAPED in text for text in texts) for texts in (events, lines)):
+        raise Violation("nothing shows what became of the control characters that peers have said")

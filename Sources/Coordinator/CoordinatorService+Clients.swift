@@ -99,11 +99,11 @@ extension CoordinatorService {
   private func status(_ worker: Scheduler.SessionView, _ now: Instant) -> Status.Worker {
     let record = workers[worker.id]
     return Status.Worker(
-      name: worker.hello.name, session: worker.id, host: worker.hello.host, process: worker.hello.process,
-      version: worker.hello.version, level: worker.hello.level, state: worker.state, slots: worker.hello.slots,
-      running: worker.running, queued: worker.queued, shards: worker.shardsDone, bytes: record?.meter.total ?? 0,
-      failures: worker.failures, rate: record.map { $0.meter.rate(at: now, since: $0.joinedAt) } ?? 0,
-      lastSeenSeconds: worker.silence,
+      name: worker.hello.name, session: worker.id, key: worker.user, host: worker.hello.host,
+      process: worker.hello.process, version: worker.hello.version, level: worker.hello.level, state: worker.state,
+      slots: worker.hello.slots, running: worker.running, queued: worker.queued, shards: worker.shardsDone,
+      bytes: record?.meter.total ?? 0, failures: worker.failures,
+      rate: record.map { $0.meter.rate(at: now, since: $0.joinedAt) } ?? 0, lastSeenSeconds: worker.silence,
       jobs: worker.prepared.map { prepared in
         let inputs = prepared.aligned + prepared.sft
         let direct = inputs.count { $0 == .direct }

@@ -94,7 +94,9 @@ public actor CoordinatorService {
   var ignored: [String: Int] = [:]
   var refusals = RefusalLog()
   /// Workers that come and go are told as long as they are not too many.
-  private var comings = EventLimit(100)
+  var comings = EventLimit(100)
+  /// And so are their answers to offers.
+  var preparations = EventLimit(100)
   /// And so are jobs that end before they begin.
   var stillbirths = EventLimit(100)
   /// Shared with libzmq's threads, which give back what was sent.
@@ -393,71 +395,6 @@ public actor CoordinatorService {
       default: complain("a data message out of place", peer)
       }
     }
-  }
-
-  // MARK: log
-
-  private func log(_ note: Scheduler.Note) {
-    switch note {
-    case .workerJoined(let session, let name):
-      workers[session] = WorkerRecord(joinedAt: Self.now)
-      remember(.info, nil, "worker-joined", "worker \(name) joined, session \(session)", within: &comings)
-    case .workerLost(let session, let name, let leases):
-      workers[session] = nil
-      let held = leases == 0 ? "with nothing in flight" : "with \(leases) in flight, which is granted again"
-      remember(.warning, nil, "worker-lost", "worker \(name) was lost, \(held)", within: &comings)
-    case .workerLeft(let session, let name, let reason):
-      workers[session] = nil
-      remember(.info, nil, "worker-left", "worker \(name) left: \(reason)", within: &comings)
-    case .workerExpelled(let session, let name):
-      dataServer.assumeIsolated { $0.forget(session) }
-      remember(.warning, nil, "worker-expelled", "worker \(name) is sent away: its key is not authorized any more")
-    case .workerSetAside(_, let name, let milliseconds):
-      remember(.warning, nil, "worker-set-aside", "worker \(name) keeps failing and gets no work for \(milliseconds / 1000) s")
-    case .workerPrepared(_, let name, let prepared):
-      let inputs = prepared.aligned + prepared.sft
-      if let refusal = prepared.refusal {
-        remember(.error, prepared.job, "worker-refused", "worker \(name) cannot work on job \(prepared.job): \(refusal.problem)")
-      } else {
-        logger.info(
-          "worker \(name) is ready for job \(prepared.job): \(inputs.count { $0 == .direct }) of \(inputs.count) input files direct, output \(prepared.output.rawValue)")
-      }
-      for note in prepared.notes { logger.warning("worker \(name), job \(prepared.job): \(note.problem)") }
-    case .shardFailed(let attempt, let name, let problem):
-      remember(.error, attempt.job, "shard-failed", "\(attempt) failed on \(name): \(problem)")
-    case .summing(let job):
-      jobs[job]?.context.progress.begin(.checksums, total: jobs[job]?.bytes ?? 0)
-      logger.info("job \(job): all shards are done; the output files are read for their SHA-256")
-    case .speculated(let attempt, let name):
-      remember(.info, attempt.job, "speculated", "\(attempt): given to \(name) as well, as it takes long")
-    case .outputDiffers(let job, let shard, let name):
-      let finder = name.map { ", as \($0) found" } ?? ""
-      remember(
-        .warning, job, "output-differs",
-        "job \(job) shard \(shard): the output does not hold what the journal says\(finder); it is computed again")
-    case .readBackDiffers(let job, let shard, let name):
-      uncount(job, shard)
-      remember(
-        .error, job, "read-back-differs",
-        "job \(job) shard \(shard): the file does not hold what \(name) reported; it is computed again")
-    }
-  }
-
-  /// What peers can make happen as often as they like: beyond so many a minute it would fill the log and the journal.
-  func remember(
-    _ level: Logger.Level, _ job: JobID?, _ kind: String, _ text: String,
-    within limit: inout EventLimit
-  ) {
-    let verdict = limit.judge(at: bootNanoseconds())
-    guard verdict != .untold else { return }
-    remember(level, job, kind, text)
-    if verdict == .lastTold { logger.warning("so much of that happens (\(kind)) that no more of it is told for a minute") }
-  }
-
-  /// For the log, and for the journal of a coordinator.
-  func remember(_ level: Logger.Level, _ job: JobID?, _ kind: String, _ text: String) {
-    logger.log(level: level, "\(text)")
-    configuration.journal?.addEvent(job: job?.number, kind: kind, text: text)
   }
 
   nonisolated func newJobID() -> JobID {

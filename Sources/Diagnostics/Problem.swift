@@ -45,11 +45,26 @@ extension Problem: CustomStringConvertible {
 
 /// A text without the control characters that a name from a file could use to fool a terminal.
 public func printable(_ text: String) -> String {
-  guard text.unicodeScalars.contains(where: isControl) else { return text }
+  escapingControls(in: text) { "\\u{\(String($0.value, radix: 16))}" }
+}
+
+/// The same of JSON without white space, whose encoder leaves some of them as they are.
+public func printableJSON(_ json: String) -> String {
+  escapingControls(in: json) { scalar in
+    let digits = String(scalar.value, radix: 16)
+    return "\\u" + String(repeating: "0", count: 4 - digits.count) + digits
+  }
+}
+
+/// Whether a text has none of them.
+public func isPrintable(_ text: String) -> Bool { !text.unicodeScalars.contains(where: isControl) }
+
+private func escapingControls(in text: String, _ escape: (Unicode.Scalar) -> String) -> String {
+  if isPrintable(text) { return text }
   var result = ""
   for scalar in text.unicodeScalars {
     if isControl(scalar) {
-      result += "\\u{\(String(scalar.value, radix: 16))}"
+      result += escape(scalar)
     } else {
       result.unicodeScalars.append(scalar)
     }
@@ -57,6 +72,10 @@ public func printable(_ text: String) -> String {
   return result
 }
 
+/// Of C0 and C1, line and paragraph separators, and what changes the direction of writing.
 private func isControl(_ scalar: Unicode.Scalar) -> Bool {
-  scalar.value < 0x20 || (0x7F...0x9F).contains(scalar.value) || (0x2028...0x202E).contains(scalar.value)
+  switch scalar.value {
+  case ..<0x20, 0x7F...0x9F, 0x061C, 0x200E...0x200F, 0x2028...0x202E, 0x2066...0x2069: true
+  default: false
+  }
 }

@@ -6,8 +6,6 @@ import SystemPackage
 import Threads
 
 extension Journal {
-  private static let keptEvents = 10_000
-
   /// Counts a start on this journal: 1, 2, 3 and so on.
   ///
   /// - Parameters:
@@ -19,12 +17,7 @@ extension Journal {
       try db.execute(
         sql: "INSERT INTO epoch (number, started_at, holder, version) VALUES (?, ?, ?, ?)",
         arguments: [last + 1, wallMilliseconds(), holder, version])
-      // Events of jobs go with these; of the others the latest are kept.
-      try db.execute(
-        sql: """
-          DELETE FROM event WHERE job IS NULL AND number <= (
-            SELECT number FROM event WHERE job IS NULL ORDER BY number DESC LIMIT 1 OFFSET ?)
-          """, arguments: [Self.keptEvents])
+      try Self.pruneEvents(db)
       return last + 1
     }
   }

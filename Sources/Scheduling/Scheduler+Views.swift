@@ -4,6 +4,8 @@ public import Wire
 extension Scheduler {
   public struct SessionView: Sendable {
     public let id: SessionID
+    /// Whose key it has; nil where nobody has to show one.
+    public let user: String?
     public let hello: WorkerMessage.Hello
     public let state: Status.WorkerState
     public let running: Int
@@ -28,7 +30,7 @@ extension Scheduler {
       guard let session = sessions[id] else { return nil }
       let running = session.leases.count { leases[$0].map { $0.isRunning && $0.phase != .committing } == true }
       return SessionView(
-        id: id, hello: session.hello,
+        id: id, user: session.route.user, hello: session.hello,
         state: session.isDraining ? .draining : session.mayWork(at: now) ? .active : .setAside, running: running,
         queued: session.held - running, shardsDone: session.shardsDone, failures: session.failures,
         silence: max(0, now.seconds(since: session.lastHeard)),
@@ -56,6 +58,9 @@ extension Scheduler {
 
   /// What a worker calls itself.
   public func name(of session: SessionID) -> String? { sessions[session]?.hello.name }
+
+  /// Whose key it has.
+  public func user(of session: SessionID) -> String? { sessions[session]?.route.user }
 
   /// Whether it is a session, of that user.
   public func hasSession(_ id: SessionID, of user: String? = nil) -> Bool {

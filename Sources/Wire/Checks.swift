@@ -1,3 +1,4 @@
+import Diagnostics
 import Planning
 
 extension WorkerMessage {
@@ -8,6 +9,7 @@ extension WorkerMessage {
       try require((1...Limits.slots).contains(hello.slots), "slots")
       for text in [hello.name, hello.host, hello.version, hello.level] {
         try require(text.utf8.count <= Limits.nameBytes, "the length of a name")
+        try require(isPrintable(text), "a character of a name")
       }
       try require(!hello.name.isEmpty, "the name")
     case .beat(let beat):

@@ -122,6 +122,8 @@ public struct Status: Sendable, Equatable, Codable {
 
     public var name: String
     public var session: SessionID
+    /// The fingerprint of its key; nil where there are no keys.
+    public var key: String?
     public var host: String
     public var process: Int
     public var version: String
@@ -140,12 +142,13 @@ public struct Status: Sendable, Equatable, Codable {
     public var jobs: [JobAccess]
 
     public init(
-      name: String, session: SessionID, host: String, process: Int, version: String, level: String, state: WorkerState,
-      slots: Int, running: Int, queued: Int, shards: Int, bytes: Int, failures: Int, rate: Double,
+      name: String, session: SessionID, key: String?, host: String, process: Int, version: String, level: String,
+      state: WorkerState, slots: Int, running: Int, queued: Int, shards: Int, bytes: Int, failures: Int, rate: Double,
       lastSeenSeconds: Double, jobs: [JobAccess]
     ) {
       self.name = name
       self.session = session
+      self.key = key
       self.host = host
       self.process = process
       self.version = version

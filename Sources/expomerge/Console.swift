@@ -45,7 +45,7 @@ struct Console: ParsableArguments {
     encoder.nonConformingFloatEncodingStrategy = .convertToString(
       positiveInfinity: "inf", negativeInfinity: "-inf", nan: "nan")
     guard let data = try? encoder.encode(message) else { preconditionFailure("a message is always valid JSON") }
-    print(String(decoding: data, as: UTF8.self))
+    print(printableJSON(String(decoding: data, as: UTF8.self)))
   }
 
   /// Runs a command's work, and shows why it failed.

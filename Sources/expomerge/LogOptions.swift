@@ -60,7 +60,7 @@ private struct StderrLog: LogHandler {
       let encoder = JSONEncoder()
       encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
       guard let data = try? encoder.encode(object) else { return }
-      Console.writeError(String(decoding: data, as: UTF8.self))
+      Console.writeError(printableJSON(String(decoding: data, as: UTF8.self)))
     }
   }
 

@@ -94,15 +94,16 @@ struct StatusView {
     }
     lines += ["", "WORKERS"]
     if status.workers.isEmpty { lines.append("  none") }
+    let hasKeys = status.workers.contains { $0.key != nil }
     lines += table(
-      ["worker", "state", "slots", "running", "queued", "shards", "rate", "inputs", "output", "seen"],
+      ["worker", hasKeys ? "key" : "", "state", "slots", "running", "queued", "shards", "rate", "inputs", "output", "seen"],
       status.workers.map { worker in
         [
-          name(of: worker), worker.state == .setAside ? "set aside" : worker.state.rawValue, "\(worker.slots)",
+          name(of: worker), worker.key ?? "", worker.state == .setAside ? "set aside" : worker.state.rawValue, "\(worker.slots)",
           "\(worker.running)", "\(worker.queued)", "\(worker.shards)", Format.rate(worker.rate), inputs(of: worker),
           output(of: worker), "\(decimal(worker.lastSeenSeconds, 1)) s ago",
         ]
-      }, isRight: [2, 3, 4, 5, 6])
+      }, isRight: [3, 4, 5, 6, 7])
     for worker in status.workers {
       var told: Set<String> = []
       for job in worker.jobs {
@@ -140,12 +141,13 @@ struct StatusView {
     return kinds.isEmpty ? "-" : kinds.sorted().joined(separator: ", ")
   }
 
+  /// Columns without a word are left out.
   private func table(_ head: [String], _ rows: [[String]], isRight: Set<Int>) -> [String] {
     guard !rows.isEmpty else { return [] }
     let widths = head.indices.map { column in ([head] + rows).map { $0[column].count }.max() ?? 0 }
     return ([head] + rows).map { row in
       var line = ""
-      for (column, cell) in row.enumerated() {
+      for (column, cell) in row.enumerated() where widths[column] > 0 {
         line += "  " + (isRight.contains(column) ? Format.right(cell, widths[column]) : Format.padded(cell, widths[column]))
       }
       while line.hasSuffix(" ") { line.removeLast() }

@@ -10,6 +10,7 @@ import Synchronization
 import SystemPackage
 import Threads
 import Transport
+import Wire
 import Worker
 import ZeroMQ
 
@@ -55,7 +56,9 @@ struct WorkerCommand: ParsableCommand {
 
   func validate() throws {
     if let slots, !(1...1024).contains(slots) { throw ValidationError("--slots must be from 1 to 1024.") }
-    if let name, name.isEmpty || name.utf8.count > 255 { throw ValidationError("--name must have 1 to 255 bytes.") }
+    if let name, !(1...Limits.nameBytes).contains(name.utf8.count) || !isPrintable(name) {
+      throw ValidationError("--name must have 1 to \(Limits.nameBytes) bytes, and no control characters.")
+    }
     for map in maps where Self.mapping(map) == nil {
       throw ValidationError("--map \(map) is not FROM=TO with two absolute paths.")
     }

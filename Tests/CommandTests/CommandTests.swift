@@ -121,12 +121,15 @@ struct CommandTests {
 
   @Test("does not let names from a file speak to the terminal")
   func terminal() throws {
-    let json = #"{"evil\u001b[31m\nerror: fake":{"dtype":"U8","shape":[1],"data_offsets":[0,1]}}"#
+    let json = #"{"evil\u001b[31m\nerror: fake \u009b\u202e":{"dtype":"U8","shape":[1],"data_offsets":[0,1]}}"#
     let header = withUnsafeBytes(of: UInt64(json.utf8.count).littleEndian) { Array($0) } + Array(json.utf8)
     folder.write(header + [0], to: "evil.safetensors")
     let result = try tool("inspect", "evil.safetensors")
     #expect(result.status == 0)
-    #expect(result.output.contains(#"evil\u{1b}[31m\u{a}error: fake"#))
+    #expect(result.output.contains(#"evil\u{1b}[31m\u{a}error: fake \u{9b}\u{202e}"#))
+    let object = try tool("inspect", "--json", "evil.safetensors")
+    #expect(object.output.contains(#"error: fake \u009b\u202e"#))
+    #expect("\(object.objects)".unicodeScalars.contains("\u{9b}"), "it is the same name for programs")
   }
 
   @Test("says when its results cannot be written")

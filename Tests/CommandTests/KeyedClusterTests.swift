@@ -97,15 +97,17 @@ import Testing
     #expect(try site.ask(["status"], as: "w1").status == 77)
     #expect(try site.submit("out", as: "ann").status == 0)
     #expect(try site.ask(["status"], as: "vic").status == 0)
-    for command in [["cancel", "1"], ["resume", "1"], ["drain", "w1"]] {
-      #expect(try site.ask(command, as: "vic").status == 77)
+    for name in ["vic", "w1"] {
+      for command in [["cancel", "1"], ["resume", "1"], ["drain", "w1"], ["verify", "out", "--recompute"]] {
+        #expect(try site.ask(command, as: name).status == 77, "\(command[0]) as \(name)")
+      }
     }
     let impostor = try site.worker("ann")
     #expect(impostor.waitFor("has the role operator only") != nil)
     #expect(try site.ask(["cancel", "1"], as: "ann").status == 0)
     let status = try site.ask(["status", "--json"], as: "vic").objects.first
     let discarded = (status?["coordinator"] as? [String: Any])?["discarded"] as? [String: Int]
-    #expect(discarded?["not-permitted"] ?? 0 >= 6)
+    #expect(discarded?["not-permitted"] ?? 0 >= 12)
   }
 
   @Test("a worker whose key's file is removed is sent away, and its job goes on with another")
@@ -134,6 +136,20 @@ import Testing
     _ = try poll(for: "the viewer to be let in") { try site.ask(["status"], as: "vic").status == 0 ? () : nil }
     site.keys.revoke("vic")
     #expect(watching.result().status == 77)
+  }
+
+  @Test("status tells by its key which worker is which, whatever it calls itself")
+  func fingerprints() throws {
+    let site = try site()
+    let fingerprint = try site.keys.authorize("w1", "worker")
+    let worker = try site.worker("head", key: "w1")
+    #expect(site.cluster.coordinator.waitFor("worker head joined")?.contains("key \(fingerprint)") == true)
+    let status = try site.ask(["status", "--json"], as: "vic").objects.first
+    let listed = (status?["workers"] as? [[String: Any]])?.first
+    #expect(listed?["name"] as? String == "head")
+    #expect(listed?["key"] as? String == fingerprint)
+    #expect(try site.ask(["status"], as: "vic").output.contains("\(fingerprint)  active"))
+    withExtendedLifetime(worker) {}
   }
 
   @Test("merge --listen has keys too, and its own worker needs none")

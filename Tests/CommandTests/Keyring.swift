@@ -14,16 +14,24 @@ struct Keyring {
     try make("coordinator")
   }
 
-  func make(_ name: String, roles: [String] = []) throws {
+  /// - Returns: the key's fingerprint.
+  @discardableResult
+  func make(_ name: String, roles: [String] = []) throws -> String {
     let options = roles.flatMap { ["--role", $0] }
-    #expect(try tool.run(["keygen", "--output", "keys", "--name", name] + options).status == 0)
+    let made = try tool.run(["keygen", "--json", "--output", "keys", "--name", name] + options)
+    #expect(made.status == 0)
+    return made.objects.first?["fingerprint"] as? String ?? ""
   }
 
   /// Makes a key and lets it in.
-  func authorize(_ name: String, _ roles: String...) throws {
-    try make(name, roles: roles)
+  ///
+  /// - Returns: its fingerprint.
+  @discardableResult
+  func authorize(_ name: String, _ roles: String...) throws -> String {
+    let fingerprint = try make(name, roles: roles)
     let file = tool.folder.appending("keys/\(name).key")
     try FileManager.default.copyItem(atPath: file.string, toPath: authorized.appending("\(name).key").string)
+    return fingerprint
   }
 
   func revoke(_ name: String) { unlink(authorized.appending("\(name).key").string) }

@@ -204,16 +204,26 @@ import Threads
     #expect(throws: Failure.self) { try journal.setSynced(1, file: -1) }
   }
 
-  @Test("of events that concern no job the latest are kept at each start")
-  func oldEvents() throws {
+  @Test("of the events of a job, and of those that concern none, the latest are kept at each start", arguments: [nil, 1])
+  func oldEvents(job many: Int?) throws {
     let journal = try Journal.open(folder.journal)
     try journal.add(job(1))
-    journal.addEvent(job: 1, kind: "k", text: "of a job")
-    for number in 0..<10_010 { journal.addEvent(job: nil, kind: "k", text: "\(number)") }
+    journal.addEvent(job: many == nil ? 1 : nil, kind: "k", text: "of another")
+    for number in 0..<10_010 { journal.addEvent(job: many, kind: "k", text: "\(number)") }
     _ = try journal.beginEpoch(holder: "h", version: "v")
-    let kept = try journal.events(of: nil, limit: 20_000)
+    let kept = try journal.events(of: many, limit: 20_000)
     #expect(kept.count == 10_000 && kept.first?.text == "10")
-    #expect(try journal.events(of: 1).count == 1)
+    #expect(try journal.events(of: many == nil ? 1 : nil).count == 1)
+  }
+
+  @Test("in one life events are kept up to a bound, however many there are, and the latest are among them", arguments: [nil, 1])
+  func manyEvents(job many: Int?) throws {
+    let journal = try Journal.open(folder.journal)
+    try journal.add(job(1))
+    for number in 0..<34_567 { journal.addEvent(job: many, kind: "k", text: "\(number)") }
+    let kept = try journal.events(of: many, limit: 100_000)
+    #expect((10_000...11_000).contains(kept.count))
+    #expect(kept.map(\.text) == (34_567 - kept.count..<34_567).map(String.init))
   }
 
   @Test("events are kept in order, those of jobs apart")

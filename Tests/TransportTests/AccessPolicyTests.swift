@@ -10,13 +10,13 @@ import Wire
 
 @Suite struct AccessPolicyTests {
   enum Kind: CaseIterable {
-    case worker, status, submit, cancel, resume, drain
+    case worker, status, submit, verify, cancel, resume, drain
   }
 
   /// Who may do what: all of it.
   static let table: [(Kind, Set<Role>)] = [
-    (.worker, [.worker]), (.status, [.operator, .viewer]), (.submit, [.operator]), (.cancel, [.operator]),
-    (.resume, [.operator]), (.drain, [.operator]),
+    (.worker, [.worker]), (.status, [.operator, .viewer]), (.submit, [.operator]), (.verify, [.operator]),
+    (.cancel, [.operator]), (.resume, [.operator]), (.drain, [.operator]),
   ]
 
   static func messages(_ kind: Kind) -> [Inbound] {
@@ -37,6 +37,7 @@ import Wire
     case .status: return client(.status(.init()))
     case .submit:
       return client(.submit(.init(aligned: "/a", sft: "/s", output: "/o", recipe: Recipe(alpha: 0.3))))
+    case .verify: return client(.verify(.init(folder: "/o")))
     case .cancel: return client(.cancel(.init(job: JobID(1))))
     case .resume: return client(.resume(.init(job: JobID(1))))
     case .drain: return client(.drainWorker(.init(worker: "w")))

@@ -127,7 +127,7 @@ enum Examples {
       jobs: [job, bare],
       workers: [
         .init(
-          name: "n1", session: session, host: "node-1", process: 4711, version: "1.2.0", level: "x86-64-v4",
+          name: "n1", session: session, key: "0123456789abcdef", host: "node-1", process: 4711, version: "1.2.0", level: "x86-64-v4",
           state: .setAside, slots: 8, running: 8, queued: 4, shards: 100, bytes: 1 << 40, failures: 3, rate: 1e9,
           lastSeenSeconds: 0.25, jobs: [access])
       ])

@@ -60,6 +60,17 @@ import Wire
     #expect(!isTaken(.hello(.init(name: "n", host: "", process: 1, slots: 1, version: "", level: long))))
   }
 
+  @Test("what a worker calls itself cannot speak to a terminal", arguments: [
+    "\u{1b}[31m", "a\nb", "a\rb", "\0", "\u{7f}", "\u{9b}2J", "\u{2028}", "\u{202e}", "\u{2066}", "\u{200f}",
+  ])
+  func controlCharacters(text: String) {
+    #expect(isTaken(.hello(.init(name: "né 7", host: "節", process: 1, slots: 1, version: "1", level: "l"))))
+    #expect(!isTaken(.hello(.init(name: "n" + text, host: "", process: 1, slots: 1, version: "", level: ""))))
+    #expect(!isTaken(.hello(.init(name: "n", host: text, process: 1, slots: 1, version: "", level: ""))))
+    #expect(!isTaken(.hello(.init(name: "n", host: "", process: 1, slots: 1, version: text, level: ""))))
+    #expect(!isTaken(.hello(.init(name: "n", host: "", process: 1, slots: 1, version: "", level: text))))
+  }
+
   @Test("a beat lists 4096 leases and 10,000 jobs at most", arguments: [
     (4096, 10_000, true), (4097, 0, false), (0, 10_001, false),
   ])
