@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import secrets
+import socket
 import time
 from collections.abc import Iterator
 from typing import Any
 
+import zmq
 from hostile_cluster import LOG_LINES, PATIENCE, Cluster, Violation, attack, wait_until
+from hostile_strangers import READY, greeting, ports
 
 Message = dict[str, Any]
 
 HUGE = 15 << 20
 """Bytes of a message that is just allowed."""
+
+ENDLESS = 1 << 30
+"""Bytes of parts after which a message may be taken to have no end."""
 
 
 class Peer:
@@ -95,6 +102,7 @@ def run(cluster: Cluster) -> None:
     data(cluster)
     roles(cluster)
     large(cluster)
+    endless(cluster)
 
 
 # What cannot be read
@@ -219,6 +227,40 @@ def large(cluster: Cluster) -> None:
         for _ in range(12):
             peer.say(text)
         peer.settle()
+
+
+def endless(cluster: Cluster) -> None:
+    """Last for the same reason. What comes between two looks at the connections counts as well: on one machine that is much."""
+    for port in ("control", "data"):
+        with attack(cluster, f"a message of a gigabyte at the {port} port", ["unfinished"], memory=ENDLESS // 2):
+            with cluster.connect(port, name="evil") as peer, peer.get_monitor_socket(zmq.EVENT_DISCONNECTED) as events:
+                part = bytes(1 << 20)
+                for _ in range(ENDLESS // len(part)):
+                    peer.send(part, zmq.SNDMORE, copy=False)
+                # Before its last part libzmq sends nothing of a message.
+                peer.send(b"")
+                if not events.poll(PATIENCE * 1000):
+                    raise Violation("a message without end is taken")
+                peer.disable_monitor()
+    if cluster.keys:
+        return
+    # A part of one byte takes 3 on its way, and 64 in memory.
+    kinds = (("large", b"\x03" + (1 << 20).to_bytes(8, "big") + bytes(1 << 20), ENDLESS // 2), ("tiny", b"\x01\x01x" * 20_000, ENDLESS))
+    for (name, parts, memory), (port, address) in itertools.product(kinds, zip(("control", "data"), ports(cluster))):
+        with attack(cluster, f"{name} parts without end at the {port} port", ["unfinished"], memory=memory):
+            with socket.create_connection(address, timeout=PATIENCE) as peer:
+                peer.sendall(greeting(b"NULL") + READY)
+                if all(takes(peer, parts) for _ in range(ENDLESS // len(parts))):
+                    raise Violation("a message without end is taken")
+
+
+def takes(peer: socket.socket, what: bytes) -> bool:
+    """Whether the peer takes it."""
+    try:
+        peer.sendall(what)
+    except ConnectionError:
+        return False
+    return True
 
 
 def questions(cluster: Cluster) -> None:
