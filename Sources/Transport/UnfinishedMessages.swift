@@ -2,7 +2,7 @@ public import ZeroMQ
 
 /// What peers have begun to say and not ended: whose connections are to be ended.
 ///
-/// libzmq (4.3.4 and 4.3.5) keeps the parts of a message until the last one comes, and counts them nowhere. Known are how
+/// libzmq (4.3.4) keeps the parts of a message until the last one comes, and counts them nowhere. Known are how
 /// much it has read from a connection, and which connection a message came from. libzmq serves connections in turn: once
 /// each has had its turn, what was read before from one that brought no message since is of a message that has no end yet.
 public struct UnfinishedMessages: Sendable {
