@@ -264,6 +264,7 @@ def takes(peer: socket.socket, what: bytes) -> bool:
 
 
 def questions(cluster: Cluster) -> None:
+    lost = cluster.discarded().get("unread-answer", 0)
     with attack(cluster, "thousands of questions without reading the answers", ["unread-answer"]), Peer(cluster, "operator", reads=False) as peer:
         for number in range(6000):
             peer.say({"v": 1, "type": "status", "request": number})
@@ -271,6 +272,7 @@ def questions(cluster: Cluster) -> None:
             peer.say({"v": 1, "type": "cancel", "request": number, "job": (1 << 63) - 1 - number})
             peer.say({"v": 1, "type": "resume", "request": number, "job": -number, "trustsSynced": True})
             peer.say({"v": 1, "type": "drain-worker", "request": number, "worker": f"nobody-{number}"})
+        wait_until("answers are lost", lambda: cluster.discarded().get("unread-answer", 0) > lost)
         peer.wait()
     recipe = {"alpha": 0.3, "arithmetic": "float32", "vocabulary": "refuse", "maxFileSize": 1 << 30, "shardSize": 1 << 20}
     submit = {"v": 1, "type": "submit", "aligned": "/nowhere/a", "sft": "/nowhere/b", "output": str(cluster.work / "hostile"), "recipe": recipe, "priority": 0,
