@@ -10,6 +10,7 @@ import sqlite3
 from collections.abc import Iterator
 
 import hostile_data
+import hostile_endless
 import hostile_replays
 from hostile_cluster import LOG_LINES, PATIENCE, Cluster, Violation, attack, wait_until
 from hostile_peer import Message, Peer
@@ -31,6 +32,8 @@ def run(cluster: Cluster) -> None:
     hostile_data.run(cluster)
     roles(cluster)
     large(cluster)
+    # Last for the same reason as large messages: what they took of memory is not given back at once.
+    hostile_endless.run(cluster)
 
 
 # What cannot be read

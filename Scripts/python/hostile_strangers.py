@@ -14,6 +14,9 @@ from hostile_cluster import Cluster, attack
 GREETING = bytes([0xFF, 0, 0, 0, 0, 0, 0, 0, 1, 0x7F, 3, 1])
 """Of ZMTP 3.1: signature and version (rfc.zeromq.org/spec/37); the mechanism comes behind it."""
 
+READY = b"\x04\x1c\x05READY\x0bSocket-Type\0\0\0\x06DEALER"
+"""The command that ends a handshake of the mechanism NULL."""
+
 CROWD = 800
 HANDSHAKE_TIME = 5.0
 """Seconds that libzmq gives a handshake."""
@@ -85,6 +88,5 @@ def run(cluster: Cluster) -> None:
             with crowd(cluster, 40, null + bytes([flags]) + struct.pack(">Q", 1 << 62) + bytes(2000)) as peers:
                 assert all(is_hung_up(peer, HANDSHAKE_TIME + 5) for peer in peers[:4]), "a frame of 2^62 bytes is waited for"
     if cluster.keys:
-        ready = b"\x04\x19\x05READY\x0bSocket-Type\0\0\0\x06DEALER"
-        with attack(cluster, "greetings of NULL where CURVE is asked for"), crowd(cluster, 100, null + ready) as peers:
+        with attack(cluster, "greetings of NULL where CURVE is asked for"), crowd(cluster, 100, null + READY) as peers:
             assert all(is_hung_up(peer, HANDSHAKE_TIME + 5) for peer in peers), "a peer without a key is let in"

@@ -4,13 +4,19 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/openat2.h>
+#include <linux/sockios.h>
+#include <linux/tcp.h>
 #include <malloc.h>
+#include <netdb.h>
+#include <netinet/in.h>
 #include <sched.h>
 #include <stdio.h>
 #include <string.h>
 #include <pthread.h>
 #include <sys/eventfd.h>
+#include <sys/ioctl.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/vfs.h>
@@ -115,6 +121,34 @@ void linux_raise_descriptor_limit(void) {
   if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
   limit.rlim_cur = limit.rlim_max;
   setrlimit(RLIMIT_NOFILE, &limit);
+}
+
+uint64_t linux_socket_cookie(int descriptor) {
+  uint64_t cookie = 0;
+  socklen_t size = sizeof cookie;
+  return getsockopt(descriptor, SOL_SOCKET, SO_COOKIE, &cookie, &size) == 0 ? cookie : 0;
+}
+
+int64_t linux_tcp_bytes_read(int descriptor) {
+  struct tcp_info info;
+  socklen_t size = sizeof info;
+  int waiting;
+  // In this order the difference is never negative.
+  if (ioctl(descriptor, SIOCINQ, &waiting) != 0) return -1;
+  if (getsockopt(descriptor, IPPROTO_TCP, TCP_INFO, &info, &size) != 0) return -1;
+  if (size < offsetof(struct tcp_info, tcpi_bytes_received) + sizeof info.tcpi_bytes_received) return -1;
+  return (int64_t)info.tcpi_bytes_received - waiting;
+}
+
+int linux_peer_address(int descriptor, char *text, size_t count) {
+  struct sockaddr_storage address;
+  socklen_t size = sizeof address;
+  if (getpeername(descriptor, (struct sockaddr *)&address, &size) != 0) return -1;
+  return getnameinfo((struct sockaddr *)&address, size, text, (socklen_t)count, NULL, 0, NI_NUMERICHOST) == 0 ? 0 : -1;
+}
+
+int linux_duplicate(int descriptor) {
+  return fcntl(descriptor, F_DUPFD_CLOEXEC, 0);
 }
 
 int linux_eventfd(void) {

@@ -58,6 +58,15 @@ extension CoordinatorService {
     }
   }
 
+  /// Peers whose messages have no end.
+  func endUnfinished() {
+    for address in connections?.endUnfinished() ?? [] {
+      ignored["unfinished", default: 0] += 1
+      guard refusals.shouldTell("unfinished \(address)", at: bootNanoseconds()) else { continue }
+      logger.warning("hung up on \(address): it sent and sent, and no message had an end; told once a minute")
+    }
+  }
+
   /// Messages that were ignored and peers that were not let in, by reason.
   var discarded: [String: Int] {
     var ignored = ignored

@@ -71,6 +71,7 @@ public actor CoordinatorService {
   var scheduler: Scheduler
   var control: Socket?
   var data: Socket?
+  var connections: ConnectionGuard?
   var watches: [EventLoop.Watch] = []
   lazy var dataServer = makeDataServer()
   var jobs: [JobID: ServedJob] = [:]
@@ -177,6 +178,8 @@ public actor CoordinatorService {
     let key = configuration.security?.key
     let control = try Socket(.router, in: context, SocketOptions.listening(maxMessageSize: SocketOptions.control, key: key))
     let data = try Socket(.router, in: context, SocketOptions.listening(maxMessageSize: SocketOptions.data, key: key))
+    connections = try ConnectionGuard([control, data], in: context, name: "coordinator-\(ObjectIdentifier(self).hashValue)")
+    watches.append(loop.every(milliseconds: ConnectionGuard.interval) { [weak self] in self?.assumeIsolated { $0.endUnfinished() } })
     watches.append(loop.watch(control) { [weak self] in self?.assumeIsolated { $0.receiveControl() } })
     watches.append(loop.watch(data) { [weak self] in self?.assumeIsolated { $0.receiveData() } })
     watches.append(loop.every(milliseconds: 200) { [weak self] in self?.assumeIsolated { $0.tick() } })
@@ -192,7 +195,7 @@ public actor CoordinatorService {
   private func close() {
     for watch in watches { loop.end(watch) }
     watches = []
-    (control, data) = (nil, nil)
+    (control, data, connections) = (nil, nil, nil)
     closeAccess()
     jobThreads.stop()
     readThreads.stop()
@@ -312,8 +315,9 @@ public actor CoordinatorService {
   }
 
   private func receiveControl() {
+    guard let control else { return }
     var left = 256
-    while left > 0, let (parts, wasCut) = try? control?.receive(partLimit: 2) {
+    while left > 0, let (parts, wasCut) = try? connections?.receive(from: control, partLimit: 2) {
       left -= 1
       let route = parts[0].bytes
       guard parts.count == 2, !wasCut else {
@@ -367,8 +371,9 @@ public actor CoordinatorService {
   }
 
   private func receiveData() {
+    guard let data else { return }
     var left = 32
-    while left > 0, let (parts, wasCut) = try? data?.receive(partLimit: 3) {
+    while left > 0, let (parts, wasCut) = try? connections?.receive(from: data, partLimit: 3) {
       left -= 1
       let route = parts[0].bytes
       guard parts.count >= 2, !wasCut, let message = try? parts[1].withBytes({ try DataMessage.decode($0) }) else {
@@ -391,7 +396,7 @@ public actor CoordinatorService {
       case .fetch(let fetch):
         let problem = ProblemReport(Problem(.dataRefused, "the session is over"))
         guard let frame = withinBudget(DataMessage.refused(.init(tag: fetch.tag, problem: problem)).encoded(), route) else { break }
-        _ = try? data?.send([Frame(route), frame])
+        _ = try? data.send([Frame(route), frame])
       default: complain("a data message out of place", peer)
       }
     }

@@ -79,6 +79,12 @@ public final class Frame: @unchecked Sendable {
 
   public var bytes: [UInt8] { withBytes { Array($0) } }
 
+  /// The descriptor of the connection that brought it; nil for one in this process. To be asked as `property` is.
+  public var descriptor: Int32? {
+    let descriptor = zmq_msg_get(message, ZMQ_SRCFD)
+    return descriptor < 0 ? nil : descriptor
+  }
+
   /// What the connection that brought it says of the peer; zmq_msg_gets(3).
   public enum Property: String, Sendable {
     /// What the ZAP handler called it; nil where none was asked.

@@ -20,8 +20,11 @@ public struct ConnectionEvent: Sendable, Equatable {
   public let kind: Kind
   /// Of the peer or of the socket, as libzmq gives it.
   public let endpoint: String
+  /// What libzmq tells with it: of a connection that was accepted, the descriptor.
+  public let value: Int32
 
-  init(code: Int32, endpoint: String) {
+  init(code: Int32, value: Int32, endpoint: String) {
+    self.value = value
     self.endpoint = endpoint
     kind =
       switch code {
@@ -43,14 +46,17 @@ public final class SocketMonitor {
   public let socket: Socket
   private let monitored: Socket
 
-  /// - Parameter name: unique in the context.
-  public init(_ monitored: Socket, in context: Context, name: String) throws(ZeroMQError) {
+  /// - Parameters:
+  ///   - name: unique in the context.
+  ///   - onlyAccepted: tells of connections that were accepted, and of nothing else.
+  public init(_ monitored: Socket, in context: Context, name: String, onlyAccepted: Bool = false) throws(ZeroMQError) {
     let endpoint = "inproc://monitor-\(name)"
-    guard zmq_socket_monitor(monitored.handle, endpoint, ZMQ_EVENT_ALL) == 0 else {
+    guard zmq_socket_monitor(monitored.handle, endpoint, onlyAccepted ? ZMQ_EVENT_ACCEPTED : ZMQ_EVENT_ALL) == 0 else {
       throw ZeroMQError("zmq_socket_monitor")
     }
     self.monitored = monitored
-    socket = try Socket(.pair, in: context, [.linger(0)])
+    // Without a mark, as all connections of libzmq's thread would wait with an event for which there is no room.
+    socket = try Socket(.pair, in: context, [.linger(0), .receiveHighWaterMark(0)])
     try socket.connect(endpoint)
   }
 
@@ -62,7 +68,9 @@ public final class SocketMonitor {
   /// The next event; nil when there is none now.
   public func next() throws(ZeroMQError) -> ConnectionEvent? {
     guard let (parts, _) = try socket.receive(partLimit: 2), parts.count == 2, parts[0].count == 6 else { return nil }
-    let code = parts[0].withBytes { Int32($0.loadUnaligned(as: UInt16.self)) }
-    return ConnectionEvent(code: code, endpoint: String(decoding: parts[1].bytes, as: UTF8.self))
+    let (code, value) = parts[0].withBytes {
+      (Int32($0.loadUnaligned(as: UInt16.self)), $0.loadUnaligned(fromByteOffset: 2, as: Int32.self))
+    }
+    return ConnectionEvent(code: code, value: value, endpoint: String(decoding: parts[1].bytes, as: UTF8.self))
   }
 }

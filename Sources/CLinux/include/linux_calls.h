@@ -2,6 +2,7 @@
 #ifndef LINUX_CALLS_H
 #define LINUX_CALLS_H
 
+#include <stddef.h>
 #include <stdint.h>
 
 /// sync_file_range(2) with SYNC_FILE_RANGE_WRITE: starts write-back of a range and does not wait.
@@ -34,6 +35,19 @@ void linux_raise_descriptor_limit(void);
 
 /// sched_getaffinity(2): the number of CPUs that this process may run on; 0 where that cannot be told.
 int linux_available_cpus(void);
+
+/// SO_COOKIE of getsockopt(2): a number that no other socket has had since the machine started. 0 for what is no socket.
+uint64_t linux_socket_cookie(int descriptor);
+
+/// Bytes that have been read from a TCP connection: TCP_INFO of tcp(7) tells how many came, SIOCINQ how many of them wait.
+/// -1 for what is none.
+int64_t linux_tcp_bytes_read(int descriptor);
+
+/// getpeername(2), as text without the port: 0, or -1.
+int linux_peer_address(int descriptor, char *text, size_t count);
+
+/// fcntl(2) with F_DUPFD_CLOEXEC: a descriptor, or -1 and errno.
+int linux_duplicate(int descriptor);
 
 /* eventfd(2), non-blocking and closed on exec. */
 int linux_eventfd(void);
