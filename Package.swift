@@ -29,7 +29,7 @@ let package = Package(
       name: "expomerge",
       dependencies: [
         "Coordinator", "SampleModels", "Journal", "Worker", "Scheduling", "Transport", "Wire", "ZeroMQ", "Planning", "Threads", "Checkpoint", "Kernels",
-        "Keys", "FileIO", "Diagnostics", "Digests", "CLinux", argumentParser, logging, systemPackage,
+        "Keys", "FileIO", "Diagnostics", "Digests", "Deltas", "Figures", "CLinux", argumentParser, logging, systemPackage,
       ], swiftSettings: strict),
     .target(
       name: "SampleModels",
@@ -39,7 +39,7 @@ let package = Package(
       name: "Coordinator",
       dependencies: [
         "Journal", "Worker", "Scheduling", "Transport", "Wire", "ZeroMQ", "Threads", "Planning", "Checkpoint", "Kernels", "Digests",
-        "Keys", "FileIO", "Diagnostics", "CLinux", logging, systemPackage,
+        "Deltas", "Figures", "Keys", "FileIO", "Diagnostics", "CLinux", logging, systemPackage,
       ], swiftSettings: strict),
     .target(
       name: "Worker",
@@ -61,6 +61,8 @@ let package = Package(
     .target(name: "Planning", dependencies: ["Checkpoint", "Digests", "Kernels", "Diagnostics", systemPackage], swiftSettings: strict),
     .target(
       name: "Checkpoint", dependencies: ["Diagnostics", "FileIO", systemPackage], swiftSettings: strict),
+    .target(name: "Deltas", dependencies: ["Kernels", "Figures", "Diagnostics"], swiftSettings: strict),
+    .target(name: "Figures", swiftSettings: strict),
     .target(name: "Kernels", dependencies: ["CKernels"], swiftSettings: strict),
     .target(name: "Digests", dependencies: ["CXXHash"], swiftSettings: strict),
     .target(name: "FileIO", dependencies: ["Diagnostics", "CLinux", systemPackage], swiftSettings: strict),
@@ -110,7 +112,8 @@ let package = Package(
     .testTarget(name: "SchedulingTests", dependencies: ["Scheduling", "Simulation"]),
     .testTarget(name: "PlanningTests", dependencies: ["Planning", systemPackage]),
     .testTarget(
-      name: "MergeTests", dependencies: ["Coordinator", "SampleModels", "TestSupport", systemPackage]),
+      name: "MergeTests", dependencies: ["Coordinator", "Deltas", "SampleModels", "TestSupport", systemPackage],
+      resources: [.copy("Fixtures")]),
     .target(name: "CTestSupport", path: "Tests/CTestSupport"),
     .target(
       name: "FuzzTargets", dependencies: ["Checkpoint", "Keys", "Wire", "Planning", "Diagnostics"], path: "Tests/FuzzTargets",

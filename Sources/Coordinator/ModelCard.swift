@@ -1,5 +1,6 @@
 import Checkpoint
 import Digests
+import Figures
 import Kernels
 import Planning
 import SystemPackage

@@ -1,6 +1,7 @@
 import Coordinator
 import Diagnostics
 import Digests
+import Figures
 import Kernels
 import Planning
 import SystemPackage

@@ -1,5 +1,6 @@
 import Checkpoint
 import Coordinator
+import Deltas
 import Diagnostics
 import FileIO
 import Glibc
