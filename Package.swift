@@ -29,7 +29,7 @@ let package = Package(
       name: "expomerge",
       dependencies: [
         "Coordinator", "SampleModels", "Journal", "Worker", "Scheduling", "Transport", "Wire", "ZeroMQ", "Planning", "Threads", "Checkpoint", "Kernels",
-        "Keys", "FileIO", "Diagnostics", "Digests", "Deltas", "Figures", "CLinux", argumentParser, logging, systemPackage,
+        "Keys", "FileIO", "Diagnostics", "Digests", "Deltas", "Report", "Figures", "CLinux", argumentParser, logging, systemPackage,
       ], swiftSettings: strict),
     .target(
       name: "SampleModels",
@@ -39,7 +39,7 @@ let package = Package(
       name: "Coordinator",
       dependencies: [
         "Journal", "Worker", "Scheduling", "Transport", "Wire", "ZeroMQ", "Threads", "Planning", "Checkpoint", "Kernels", "Digests",
-        "Deltas", "Figures", "Keys", "FileIO", "Diagnostics", "CLinux", logging, systemPackage,
+        "Deltas", "Report", "Figures", "Keys", "FileIO", "Diagnostics", "CLinux", logging, systemPackage,
       ], swiftSettings: strict),
     .target(
       name: "Worker",
@@ -61,6 +61,7 @@ let package = Package(
     .target(name: "Planning", dependencies: ["Checkpoint", "Digests", "Kernels", "Diagnostics", systemPackage], swiftSettings: strict),
     .target(
       name: "Checkpoint", dependencies: ["Diagnostics", "FileIO", systemPackage], swiftSettings: strict),
+    .target(name: "Report", dependencies: ["Deltas", "Figures", "Diagnostics", "Kernels"], swiftSettings: strict),
     .target(name: "Deltas", dependencies: ["Kernels", "Figures", "Diagnostics"], swiftSettings: strict),
     .target(name: "Figures", swiftSettings: strict),
     .target(name: "Kernels", dependencies: ["CKernels"], swiftSettings: strict),
@@ -111,6 +112,7 @@ let package = Package(
     .testTarget(name: "WireTests", dependencies: ["Wire"]),
     .testTarget(name: "SchedulingTests", dependencies: ["Scheduling", "Simulation"]),
     .testTarget(name: "PlanningTests", dependencies: ["Planning", systemPackage]),
+    .testTarget(name: "ReportTests", dependencies: ["Report", "Deltas", "Kernels", "Diagnostics"]),
     .testTarget(
       name: "MergeTests", dependencies: ["Coordinator", "Deltas", "SampleModels", "TestSupport", systemPackage],
       resources: [.copy("Fixtures")]),

@@ -20,8 +20,8 @@ import Testing
 
   func contents(_ name: String) -> [String: [UInt8]] {
     var files: [String: [UInt8]] = [:]
-    // The model card names the command.
-    for file in TemporaryFolder.names(in: folder(name)) where file != "README.md" {
+    // The model card names the command, and the report tells when what was done.
+    for file in TemporaryFolder.names(in: folder(name)) where !["README.md", "report.html"].contains(file) {
       files[file] = TemporaryFolder.contents(folder(name).appending(file))
     }
     return files

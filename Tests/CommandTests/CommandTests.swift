@@ -33,7 +33,7 @@ struct CommandTests {
       TemporaryFolder.names(in: folder("out"))
         == [
           "README.md", "SHA256SUMS", "config.json", "expomerge.json", "generation_config.json", "model.safetensors",
-          "special_tokens_map.json", "tokenizer.json", "tokenizer_config.json",
+          "report.html", "special_tokens_map.json", "tokenizer.json", "tokenizer_config.json",
         ])
   }
 
@@ -62,6 +62,14 @@ struct CommandTests {
     #expect(inspected.objects.filter { $0["type"] as? String == "tensor" }.count == 21)
     #expect(inspected.objects.last?["parameters"] as? Int == 106816)
     #expect(try tool("verify", "--json", "out").objects.map { $0["check"] as? String } == ["digests"])
+  }
+
+  @Test("leaves a report beside the manifest")
+  func report() throws {
+    try makePair()
+    _ = try tool.run(["merge"] + pair + ["--output", "out"])
+    let page = String(decoding: TemporaryFolder.contents(folder("out/report.html")) ?? [], as: UTF8.self)
+    #expect(page.contains("0.3, in this recipe") && page.contains("Throughput") && page.contains("expomerge merge --sft pair/sft"))
   }
 
   @Test("plans without touching anything")
