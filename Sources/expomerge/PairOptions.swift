@@ -53,7 +53,9 @@ struct PairOptions: ParsableArguments {
   }
 
   /// Looks at both checkpoints and plans; reports the problems of both at once.
-  func plan() throws(Failure) -> Plan {
+  func plan() throws(Failure) -> Plan { try Self.plan(sft: sft, aligned: aligned, recipe) }
+
+  static func plan(sft: String, aligned: String, _ recipe: Recipe) throws(Failure) -> Plan {
     var problems: [Problem] = []
     var category = Failure.Category.badData
     func open(_ path: String) -> Checkpoint? {

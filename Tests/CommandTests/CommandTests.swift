@@ -64,6 +64,24 @@ struct CommandTests {
     #expect(try tool("verify", "--json", "out").objects.map { $0["check"] as? String } == ["digests"])
   }
 
+  @Test("diagnoses a pair in words, as JSON and as a page")
+  func diagnose() throws {
+    try makePair()
+    let sides = ["--sft", "pair/sft", "--aligned", "pair/aligned"]
+    let diagnosis = try tool.run(["diagnose"] + sides + ["--html", "page.html"])
+    #expect(diagnosis.status == 0 && diagnosis.errors.isEmpty)
+    #expect(diagnosis.output.hasPrefix("verdict     looks like preference training from this SFT"))
+    #expect(diagnosis.output.contains("usually tried: 0.1, 0.2, 0.3, 0.4, 0.5"))
+    let page = String(decoding: TemporaryFolder.contents(folder("page.html")) ?? [], as: UTF8.self)
+    #expect(page.hasPrefix("<!DOCTYPE html>") && page.contains("layer 1, mlp.up_proj"))
+    let objects = try tool.run(["diagnose", "--json", "--full"] + sides).objects
+    #expect(objects.filter { $0["type"] as? String == "tensor" }.count == 21)
+    #expect((objects.last?["verdict"] as? [String: Any])?["kind"] as? String == "preference-training")
+    #expect(try tool.run(["diagnose", "--json"] + sides.reversed()).status == 64)
+    for sample in ["0%", "101%", "many", "1"] { #expect(try tool.run(["diagnose", "--sample", sample] + sides).status == 64) }
+    #expect(TemporaryFolder.names(in: folder.path).isSuperset(of: ["pair", "page.html"]))
+  }
+
   @Test("leaves a report beside the manifest")
   func report() throws {
     try makePair()
