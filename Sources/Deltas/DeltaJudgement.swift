@@ -73,7 +73,9 @@ public enum DeltaJudgement {
         ], alphas: [])
     }
     if norm > preferenceNorm {
-      var reasons = [measured, "preference training moves weights by well under \(Format.percentage(preferenceNorm)); supervised fine-tuning of a base moves them so far"]
+      var reasons = [
+        measured, "preference training moves weights by less than \(decimal(preferenceNorm * 100, 0)) %, supervised fine-tuning of a base so far",
+      ]
       if isFarApart(sums) { reasons.append("they are so far apart that it may also be continued pretraining, or a merge") }
       reasons.append("a delta of supervised training is not the direction that the method extrapolates (section 4.3 of the paper)")
       return Verdict(kind: .supervisedTraining, title: "looks like supervised training on a base", reasons: reasons, alphas: [])

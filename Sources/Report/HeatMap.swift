@@ -63,7 +63,7 @@ struct HeatMap {
         + zip(columns, row.measures).map { cell($1, "\($0.name), \(row.name)") }
     }
     let grid = Markup.element(
-      "div", ["class": "heat", "style": "grid-template-columns:max-content repeat(\(columns.count),minmax(\(width)px,1fr))"],
+      "div", ["class": "heat", "style": "grid-template-columns:max-content repeat(\(columns.count),minmax(\(width)px,48px))"],
       [Markup.element("span", ["class": "row corner"], "layer")] + labels + cells)
     var parts = [Markup.element("div", ["class": "scroll"], [grid]), legend]
     if leftOut > 0 { parts.append(.note("\(leftOut) more modules, which changed less, are left out.")) }
