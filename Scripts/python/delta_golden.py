@@ -22,7 +22,6 @@ Array = NDArray[Any]
 DTYPES: dict[str, Any] = {"BF16": ml_dtypes.bfloat16, "F16": np.float16, "F32": np.float32, "F64": np.float64}
 F16_LIMIT = 65520.0  # what rounds to infinity
 BLOCK = 64 << 10
-LEAST_BLOCKS = 16
 MASK = (1 << 64) - 1
 
 
@@ -127,10 +126,10 @@ def layer(name: str) -> str | None:
     return ".".join(name.split(".")[:3]) if ".layers." in name else None
 
 
-def blocks(elements: int, size: int, share: float, seed: int) -> list[list[int]]:
+def blocks(elements: int, size: int, share: float, least: int, seed: int) -> list[list[int]]:
     """The first and the end of each block, by SplitMix64."""
     block = BLOCK // size
-    count = max(LEAST_BLOCKS, math.ceil(share * elements / block))
+    count = max(least, math.ceil(share * elements / block))
     if count * block >= elements:
         return [[start, min(start + block, elements)] for start in range(0, elements, block)]
     places = []
@@ -167,14 +166,17 @@ def main() -> None:
         "kinds": groups(sums, kind),
         "layers": groups(sums, layer),
         "blocks": [
-            {"elements": elements, "size": size, "share": share, "seed": seed, "places": blocks(elements, size, share, seed)}
-            for elements, size, share, seed in [
-                (1000, 2, 0.01, 1),
-                (524288, 2, 0.01, 2),
-                (524289, 2, 0.01, 3),
-                (70_000_001, 2, 0.01, 4),
-                (3_000_000, 4, 0.25, 5),
-                (400_000, 8, 1, 6),
+            {"elements": elements, "size": size, "share": share, "least": least, "seed": seed}
+            | {"places": blocks(elements, size, share, least, seed)}
+            for elements, size, share, least, seed in [
+                (1000, 2, 0.01, 16, 1),
+                (524288, 2, 0.01, 16, 2),
+                (524289, 2, 0.01, 16, 3),
+                (70_000_001, 2, 0.01, 16, 4),
+                (3_000_000, 4, 0.25, 16, 5),
+                (400_000, 8, 1, 16, 6),
+                (65537, 2, 0.01, 2, 7),
+                (65536, 2, 0.01, 2, 8),
             ]
         ],
     }

@@ -33,10 +33,11 @@ public struct DeltaSurvey: Sendable {
   /// - Parameter share: of each tensor's elements; 1 for all.
   public init(_ plan: Plan, share: Double, _ context: RunContext, calls: SystemCalls = .live) throws(Failure) {
     let inputs = try BlockMeter.Inputs(plan, calls: calls)
+    let least = SurveyBlocks.least(tensors: plan.pairs.count)
     var pieces: [Piece] = []
     for (index, pair) in plan.pairs.enumerated() {
       let blocks = SurveyBlocks.places(
-        elements: pair.extrapolatedElements, elementSize: pair.largestElementSize, share: share,
+        elements: pair.extrapolatedElements, elementSize: pair.largestElementSize, share: share, least: least,
         seed: plan.fingerprint.high &+ UInt64(index))
       for start in stride(from: 0, to: blocks.count, by: Self.pieceBlocks) {
         pieces.append(Piece(pair: index, blocks: blocks[start..<min(start + Self.pieceBlocks, blocks.count)]))

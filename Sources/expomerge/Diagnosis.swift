@@ -52,10 +52,10 @@ struct Diagnosis {
   }
 
   private func show(_ title: String, _ groups: [DeltaSummary.Group], _ console: Console) {
-    console.result(title)
-    let width = groups.map(\.name.count).max() ?? 0
-    for group in groups {
-      guard let change = MergeSummary.change(group.measure.sums) else { continue }
+    let changes = groups.compactMap { group in MergeSummary.change(group.measure.sums).map { (group, $0) } }
+    if !changes.isEmpty { console.result(title) }
+    let width = changes.map(\.0.name.count).max() ?? 0
+    for (group, change) in changes {
       let kurtosis = group.measure.kurtosis.map { ", kurtosis \(decimal($0, 1))" } ?? ""
       console.result("  \(Format.padded(group.name, width))  \(change)\(kurtosis)")
     }

@@ -45,7 +45,7 @@ struct DeltaSurveyTests {
     }
 
     struct Blocks: Decodable {
-      let elements, size: Int
+      let elements, size, least: Int
       let share: Double
       let seed: UInt64
       let places: [[Int]]
@@ -101,9 +101,14 @@ struct DeltaSurveyTests {
   func places() throws {
     for golden in try Golden.load().blocks {
       let places = SurveyBlocks.places(
-        elements: golden.elements, elementSize: golden.size, share: golden.share, seed: golden.seed)
+        elements: golden.elements, elementSize: golden.size, share: golden.share, least: golden.least, seed: golden.seed)
       #expect(places.map { [$0.lowerBound, $0.upperBound] } == golden.places, "\(golden.elements)")
     }
+  }
+
+  @Test("take less of each tensor where there are thousands")
+  func least() {
+    #expect([0, 1, 723, 2048, 8192, 45_000].map(SurveyBlocks.least) == [16, 16, 16, 16, 4, 2])
   }
 
   // MARK: samples
