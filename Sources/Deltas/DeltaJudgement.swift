@@ -25,6 +25,8 @@ public struct Verdict: Sendable, Equatable, Codable {
   public let reasons: [String]
   /// That are usually tried for such a delta; none where extrapolation is not expected to help.
   public let alphas: [Double]
+
+  public var alphaList: String { alphas.map { "\($0)" }.joined(separator: ", ") }
 }
 
 /// Whether a pair is one that extrapolation is likely to make a good model of.

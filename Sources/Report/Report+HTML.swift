@@ -45,7 +45,7 @@ extension Report {
       .element("ul", [:], verdict.reasons.map { .element("li", [:], $0) }),
     ]
     if !verdict.alphas.isEmpty {
-      parts.append(.element("p", [:], "Usually tried for such a change: alpha \(verdict.alphas.map { "\($0)" }.joined(separator: ", "))."))
+      parts.append(.element("p", [:], "Usually tried for such a change: alpha \(verdict.alphaList)."))
     }
     if !problems.isEmpty {
       parts.append(.element("h3", [:], "What to look at"))

@@ -50,12 +50,12 @@ struct DiagnoseCommand: ParsableCommand {
       }
       display.finish()
       let diagnosis = Diagnosis(plan: plan, survey: survey)
-      if let html {
-        try File.create(FilePath(html)).write(Array(diagnosis.report(sft: sft, aligned: aligned).html.utf8), at: 0)
-      }
       diagnosis.show(console)
       diagnosis.emit(console)
       console.warn(plan.aligned.warnings + plan.sft.warnings + diagnosis.problems)
+      if let html {
+        try File.create(FilePath(html)).write(Array(diagnosis.report(sft: sft, aligned: aligned).html.utf8), at: 0)
+      }
     }
   }
 }

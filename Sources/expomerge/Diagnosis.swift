@@ -36,13 +36,14 @@ struct Diagnosis {
     func row(_ name: String, _ text: String) { console.result(Format.padded(name, 12) + text) }
     row("verdict", verdict.title)
     for reason in verdict.reasons { row("", "- \(reason)") }
-    if !verdict.alphas.isEmpty { row("alpha", "usually tried: \(verdict.alphas.map { "\($0)" }.joined(separator: ", "))") }
+    if !verdict.alphas.isEmpty { row("alpha", "usually tried: \(verdict.alphaList)") }
     if let limit = total.f16Limit, limit < DeltaJudgement.conceivableAlpha {
       row("F16", "results would be infinite from alpha \(Format.ratio(limit)) on")
     }
     if let change = MergeSummary.change(total.sums) { row("change", change) }
     if let kurtosis = total.kurtosis { row("kurtosis", "\(decimal(kurtosis, 1)), where 3 is a normal distribution") }
     row("looked at", seen)
+    for note in plan.notes { row("note", note) }
     show("by kind", survey.summary.kinds, console)
     show("by projection", survey.summary.projections, console)
     if console.verbose {
@@ -75,7 +76,7 @@ struct Diagnosis {
       Message(
         verdict: verdict, seen: survey.seen, change: Change(summary.total), f16Limit: summary.total.f16Limit, kinds: changes(summary.kinds),
         projections: changes(summary.projections), modules: changes(summary.modules),
-        layers: summary.layers.map { NamedChange(name: "\($0.layer)", change: Change($0.measure)) }))
+        layers: summary.layers.map { NamedChange(name: "\($0.layer)", change: Change($0.measure)) }, notes: plan.notes))
   }
 
   private struct Change: Encodable {
@@ -119,6 +120,7 @@ struct Diagnosis {
     let projections: [NamedChange]
     let modules: [NamedChange]
     let layers: [NamedChange]
+    let notes: [String]
   }
 
   // MARK: HTML
