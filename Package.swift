@@ -31,9 +31,9 @@ let package = Package(
       name: "expomerge",
       dependencies: [
         "Coordinator", "SampleModels", "Recipes", "Journal", "Worker", "Scheduling", "Transport", "Wire", "ZeroMQ", "Planning", "Threads", "Checkpoint", "Kernels",
-        "Keys", "FileIO", "Diagnostics", "Digests", "CLinux", argumentParser, logging, systemPackage,
+        "Keys", "FileIO", "Diagnostics", "Digests", "Deltas", "Report", "Figures", "CLinux", argumentParser, logging, systemPackage,
       ], swiftSettings: strict),
-    .target(name: "Recipes", dependencies: ["Planning", "Diagnostics", yams], swiftSettings: strict),
+    .target(name: "Recipes", dependencies: ["Planning", "Checkpoint", "Diagnostics", yams], swiftSettings: strict),
     .target(
       name: "SampleModels",
       dependencies: ["Planning", "Checkpoint", "FileIO", "Threads", "Diagnostics", systemPackage],
@@ -42,7 +42,7 @@ let package = Package(
       name: "Coordinator",
       dependencies: [
         "Journal", "Worker", "Scheduling", "Transport", "Wire", "ZeroMQ", "Threads", "Planning", "Checkpoint", "Kernels", "Digests",
-        "Keys", "FileIO", "Diagnostics", "CLinux", logging, systemPackage,
+        "Deltas", "Report", "Figures", "Keys", "FileIO", "Diagnostics", "CLinux", logging, systemPackage,
       ], swiftSettings: strict),
     .target(
       name: "Worker",
@@ -64,6 +64,9 @@ let package = Package(
     .target(name: "Planning", dependencies: ["Checkpoint", "Digests", "Kernels", "Diagnostics", systemPackage], swiftSettings: strict),
     .target(
       name: "Checkpoint", dependencies: ["Diagnostics", "FileIO", systemPackage], swiftSettings: strict),
+    .target(name: "Report", dependencies: ["Deltas", "Figures", "Diagnostics", "Kernels"], swiftSettings: strict),
+    .target(name: "Deltas", dependencies: ["Checkpoint", "Kernels", "Figures", "Diagnostics"], swiftSettings: strict),
+    .target(name: "Figures", swiftSettings: strict),
     .target(name: "Kernels", dependencies: ["CKernels"], swiftSettings: strict),
     .target(name: "Digests", dependencies: ["CXXHash"], swiftSettings: strict),
     .target(name: "FileIO", dependencies: ["Diagnostics", "CLinux", systemPackage], swiftSettings: strict),
@@ -112,9 +115,11 @@ let package = Package(
     .testTarget(name: "WireTests", dependencies: ["Wire"]),
     .testTarget(name: "SchedulingTests", dependencies: ["Scheduling", "Simulation"]),
     .testTarget(name: "PlanningTests", dependencies: ["Planning", systemPackage]),
-    .testTarget(name: "RecipesTests", dependencies: ["Recipes", "Planning", "Diagnostics"]),
+    .testTarget(name: "RecipesTests", dependencies: ["Recipes", "Planning", "Checkpoint", "Diagnostics"]),
+    .testTarget(name: "ReportTests", dependencies: ["Report", "Deltas", "Kernels", "Diagnostics"]),
     .testTarget(
-      name: "MergeTests", dependencies: ["Coordinator", "SampleModels", "TestSupport", systemPackage]),
+      name: "MergeTests", dependencies: ["Coordinator", "Deltas", "Checkpoint", "SampleModels", "TestSupport", systemPackage],
+      resources: [.copy("Fixtures")]),
     .target(name: "CTestSupport", path: "Tests/CTestSupport"),
     .target(
       name: "FuzzTargets", dependencies: ["Recipes", "Checkpoint", "Keys", "Wire", "Planning", "Diagnostics"], path: "Tests/FuzzTargets",

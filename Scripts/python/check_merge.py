@@ -14,6 +14,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, get_args
+from xml.etree import ElementTree
 
 import numpy as np
 
@@ -30,7 +31,7 @@ COPY_LIMIT = 64 << 20
 # What is not copied: weights in any format, training state, indices, caches.
 WEIGHTS = {".safetensors", ".bin", ".pt", ".pth", ".gguf", ".msgpack", ".h5", ".onnx"}
 SKIPPED_FOLDERS = {".git", ".cache"}
-REWRITTEN = {"README.md", "config.json"}
+REWRITTEN = {"README.md", "report.html", "config.json"}
 
 
 def expected_bytes(aligned: Tensor, sft: Tensor, output: str, arithmetic: Arithmetic, alpha: float) -> Iterator[tuple[int, bytes]]:
@@ -125,6 +126,17 @@ def copy_problems(aligned: Path, output: Path) -> Iterator[str]:
     card = output / "README.md"
     if not card.is_file() or not card.read_text().startswith("---\n"):
         yield "README.md: no model card with front matter"
+    report = output / "report.html"
+    if not report.is_file():
+        yield "report.html: missing"
+        return
+    try:
+        page = ElementTree.fromstring(report.read_text().removeprefix("<!DOCTYPE html>"))
+    except ElementTree.ParseError as error:
+        yield f"report.html: not well-formed: {error}"
+        return
+    if page.tag != "html" or any({"src", "href"} & set(element.keys()) for element in page.iter()):
+        yield "report.html: not a page by itself"
 
 
 def without_dtype(config: Any) -> Any:

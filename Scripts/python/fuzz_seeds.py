@@ -81,7 +81,8 @@ def recipes() -> list[bytes]:
     rules = ['  - {tensors: "*.mlp.*", layers: 0-15, alpha: [0.1, 0.5]}\n', "  - part: attention\n    alpha: 0\n", "  - {regex: '^lm_head', alpha: -1}\n"]
     model = "merge_method: task_arithmetic\nbase_model: a\nmodels:\n  - model: b\n    parameters:\n      weight:\n"
     linear = "merge_method: linear\nmodels:\n- {model: a, parameters: {weight: 1.3}}\n- {model: b, parameters: {weight: -0.3}}\nparameters: {normalize: false}\ndtype: bfloat16\n"
-    return [text.encode() for text in (own + "".join(rules), own, model + "        - {filter: mlp, value: [1, 2]}\n        - value: 1.1\n", linear)]
+    single = 'sft: org/a@main\naligned: /b\nalpha: "-0.5"\nrules: {part: norm, layers: [0, 3], alpha: [0, 1, 0.5]}\n'
+    return [text.encode() for text in (own + "".join(rules), own, model + "        - {filter: mlp, value: [1, 2]}\n        - value: 1.1\n", linear, single)]
 
 
 def main() -> None:

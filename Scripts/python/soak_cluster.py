@@ -27,6 +27,8 @@ PATIENCE = 30.0
 WORKERS = ["direct", "half", "nothing"]
 SLOTS = 2
 KEPT_JOBS = 100
+FOR_PEOPLE = ("README.md", "report.html")
+"""Files of an output that differ between runs: the command stands in one, times in the other."""
 LEASES = SLOTS + max(2, SLOTS // 2)
 """That a worker has to do with at most: its slots, and what waits for them."""
 RESULTS = 2 * LEASES
@@ -295,8 +297,8 @@ def same_bytes(one: Path, other: Path) -> bool:
 
 
 def names(folder: Path) -> set[str]:
-    """Of all files below, but the model card, which names the command."""
-    return {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()} - {"README.md"}
+    """Of all files below, but the model card, which names the command, and the report, which holds times."""
+    return {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()} - set(FOR_PEOPLE)
 
 
 def check_output(output: Path, expected: Path) -> None:
@@ -306,7 +308,7 @@ def check_output(output: Path, expected: Path) -> None:
     for left in (output.with_name(output.name + ".partial"), output.with_name(output.name + ".replaced"), output / ".expomerge"):
         if left.exists():
             raise Violation(f"{left} is still there, and its merge is complete")
-    if not (output / "README.md").exists() or names(output) != names(expected):
+    if not all((output / name).exists() for name in FOR_PEOPLE) or names(output) != names(expected):
         raise Violation(f"{output} has other files than {expected}: {sorted(names(output) ^ names(expected))}")
     for name in sorted(names(output)):
         if not same_bytes(output / name, expected / name):

@@ -91,6 +91,17 @@ int expo_extrapolate(expo_level level, const expo_operation *operation, const vo
   return 0;
 }
 
+void expo_delta_shape(expo_level level, expo_dtype aligned_dtype, expo_dtype sft_dtype, const void *aligned,
+                      const void *sft, size_t count, expo_shape *shape) {
+  expo_shape_function *function = expo_shape_portable;
+#if defined(__x86_64__)
+  if (level == EXPO_LEVEL_V4) function = expo_shape_v4;
+  if (level == EXPO_LEVEL_V3) function = expo_shape_v3;
+#endif
+  (void)level;
+  function(aligned_dtype, sft_dtype, aligned, sft, count, shape);
+}
+
 int expo_copy(const void *aligned, const void *sft, void *output, size_t bytes, uint64_t *differing) {
   install_once();
   if (sigsetjmp(guard, 0) != 0) return 1;

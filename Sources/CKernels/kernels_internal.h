@@ -18,10 +18,16 @@ int expo_is_finite(expo_dtype dtype, const void *output, size_t index);
 typedef void expo_run_function(const expo_operation *operation, const uint8_t *aligned, const uint8_t *sft,
                                uint8_t *output, size_t count, expo_sums *sums);
 
+typedef void expo_shape_function(expo_dtype aligned_dtype, expo_dtype sft_dtype, const uint8_t *aligned,
+                                 const uint8_t *sft, size_t count, expo_shape *shape);
+
 expo_run_function expo_run_portable;
+expo_shape_function expo_shape_portable;
 #if defined(__x86_64__)
 expo_run_function expo_run_v3;
 expo_run_function expo_run_v4;
+expo_shape_function expo_shape_v3;
+expo_shape_function expo_shape_v4;
 #endif
 
 #endif

@@ -4,3 +4,4 @@
 #define EXPO_NAME(x) x##_portable
 #define EXPO_WIDTH 8
 #include "kernels_impl.h"
+#include "shape_impl.h"

@@ -6,5 +6,6 @@
 #define EXPO_NAME(x) x##_v3
 #define EXPO_WIDTH 8
 #include "kernels_impl.h"
+#include "shape_impl.h"
 #pragma clang attribute pop
 #endif

@@ -8,5 +8,6 @@
 #define EXPO_NAME(x) x##_v4
 #define EXPO_WIDTH 16
 #include "kernels_impl.h"
+#include "shape_impl.h"
 #pragma clang attribute pop
 #endif

@@ -1,4 +1,5 @@
 import Checkpoint
+import Deltas
 public import Diagnostics
 import Digests
 import FileIO

@@ -1,6 +1,13 @@
+import Checkpoint
+import Deltas
+public import Diagnostics
 public import Kernels
 import Planning
 import Worker
+
+extension Problem.Code {
+  public static let copiedTensorDiffers = Self("copied-tensor-differs")
+}
 
 /// What a merge changed: totals by tensor, by module, and of everything.
 public struct MergeStatistics: Sendable, Equatable {
@@ -40,7 +47,7 @@ public struct MergeStatistics: Sendable, Equatable {
     var copies: [(String, UInt64)] = []
     for (index, pair) in plan.pairs.enumerated() {
       total += tensors[index]
-      byModule[Self.module(of: pair.name), default: DeltaSums()] += tensors[index]
+      byModule[TensorRole(of: pair.name).module, default: DeltaSums()] += tensors[index]
       if differing[index] > 0 { copies.append((pair.name, differing[index])) }
     }
     self.tensors = tensors
@@ -54,18 +61,5 @@ public struct MergeStatistics: Sendable, Equatable {
   public static func == (left: MergeStatistics, right: MergeStatistics) -> Bool {
     left.tensors == right.tensors && left.total == right.total && left.modules == right.modules
       && left.differingCopies.elementsEqual(right.differingCopies, by: ==)
-  }
-
-  /// A tensor's name without the layer's number and the kind of parameter:
-  /// `model.layers.3.self_attn.q_proj.weight` is `self_attn.q_proj`.
-  static func module(of tensor: String) -> String {
-    var parts = tensor.split(separator: ".")
-    if let last = parts.last, ["weight", "bias"].contains(last), parts.count > 1 { parts.removeLast() }
-    func isNumber(_ part: Substring) -> Bool { part.utf8.allSatisfy { (0x30...0x39).contains($0) } }
-    if let layer = parts.firstIndex(where: isNumber), layer + 1 < parts.count {
-      return parts[(layer + 1)...].filter { !isNumber($0) }.joined(separator: ".")
-    }
-    if parts.count > 1, ["model", "transformer"].contains(parts[0]) { parts.removeFirst() }
-    return parts.joined(separator: ".")
   }
 }

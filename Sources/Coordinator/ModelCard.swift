@@ -1,7 +1,9 @@
 import Checkpoint
 import Digests
+import Figures
 import Kernels
 import Planning
+import Report
 import SystemPackage
 
 /// The README.md of a merged model, as model hubs expect it: YAML front matter and how it was made.
@@ -23,11 +25,9 @@ struct ModelCard {
       "[arXiv:2404.16792](https://arxiv.org/abs/2404.16792)):", "",
       "    out = aligned + alpha * (aligned - sft)", "",
       "| | |", "|---|---|",
-      "| aligned | \(alignedName) |", "| sft | \(sftName) |", "| alpha | \(manifest.recipe.alphaText) |",
-      "| arithmetic | \(manifest.recipe.arithmetic.rawValue) |",
-      "| dtype | \(manifest.recipe.dtype?.rawValue ?? "as aligned") |",
-      "| vocabulary | \(manifest.recipe.vocabulary.rawValue) |",
+      "| aligned | \(alignedName) |", "| sft | \(sftName) |",
     ]
+    lines += manifest.recipe.rows.map { "| \($0.name) | \($0.text) |" }
     if let norm = manifest.total.relativeNorm { lines.append("| relative norm of the delta | \(decimal(norm, 5)) |") }
     if let cosine = manifest.total.cosine { lines.append("| cosine of aligned and sft | \(decimal(cosine, 6)) |") }
     lines += ["", "## Command", "", "```", command, "```", "", "## Digests", ""]

@@ -357,6 +357,11 @@ public struct OutputFolder: ~Copyable {
     return .init(path: name, bytes: contents.count, digest: contents.withUnsafeBytes { XXH3.digest(of: $0) })
   }
 
+  /// Removes what could not be written whole.
+  func remove(_ name: String) {
+    try? directories.removeTree(partial.appending(name))
+  }
+
   // MARK: ending
 
   /// Makes what stands beside the weights durable: each file, then each folder.

@@ -1,4 +1,5 @@
 import Checkpoint
+import Deltas
 import Diagnostics
 import Digests
 import FileIO
@@ -6,6 +7,7 @@ import Glibc
 import Journal
 import Kernels
 import Planning
+import Report
 import Scheduling
 import Synchronization
 import SystemPackage
@@ -194,9 +196,9 @@ final class PreparedMerge: Sendable {
   /// Blocks. All results must be there. Where it throws and there are lost files it can be called again, when what
   /// `takeLostShards` names was redone.
   func finish(_ context: RunContext) throws(Failure) -> MergeJob.Outcome {
-    let (path, manifest, statistics, late) = try folder.withLock { (folder) throws(Failure) in
+    let (path, sealed, late) = try folder.withLock { (folder) throws(Failure) in
       guard let made = folder.take() else { preconditionFailure("a merge is finished once") }
-      let sealed: (Manifest, MergeStatistics)
+      let sealed: Sealed
       do throws(Failure) {
         sealed = try seal(made, context)
       } catch {
@@ -204,18 +206,23 @@ final class PreparedMerge: Sendable {
         throw error
       }
       let path = made.output
-      return (path, sealed.0, sealed.1, try made.publish(durable: options.sync == .full))
+      return (path, sealed, try made.publish(durable: options.sync == .full))
     }
     if !journal.isOwn { try journal.journal.setState(journal.number, .complete, failure: nil) }
     return MergeJob.Outcome(
-      output: path, manifest: manifest, statistics: statistics, warnings: warnings + self.warnings(about: statistics) + late,
+      output: path, manifest: sealed.manifest, statistics: sealed.statistics, warnings: sealed.warnings + late,
       resumed: unchecked.count + trusted.count, redone: differing.load(ordering: .relaxed))
   }
 
+  /// A merge that only lacks its name.
+  private struct Sealed {
+    let manifest: Manifest
+    let statistics: MergeStatistics
+    let warnings: [Problem]
+  }
+
   /// Everything up to the rename.
-  private func seal(
-    _ folder: borrowing OutputFolder, _ context: RunContext
-  ) throws(Failure) -> (Manifest, MergeStatistics) {
+  private func seal(_ folder: borrowing OutputFolder, _ context: RunContext) throws(Failure) -> Sealed {
     CrashPoint.shardsDone.pass()
     let results = results.values.compactMap { $0 }
     precondition(results.count == plan.shardCount)
@@ -243,6 +250,8 @@ final class PreparedMerge: Sendable {
     try folder.write(manifest.encoded(), to: Manifest.fileName)
     try folder.write(Array(card(manifest).markdown.utf8), to: "README.md")
     if options.sha256 { try writeChecksums(manifest, folder, context) }
+    let warnings = warnings + self.warnings(about: statistics)
+    let unwritten = writeReport(manifest, statistics, warnings, folder)
     CrashPoint.manifestWritten.pass()
 
     if options.sync == .full {
@@ -257,7 +266,7 @@ final class PreparedMerge: Sendable {
     // Its last page must be in the file before that moves.
     if journal.isOwn { journal.journal.close() }
     CrashPoint.publishing.pass()
-    return (manifest, statistics)
+    return Sealed(manifest: manifest, statistics: statistics, warnings: warnings + unwritten)
   }
 
   /// Makes the weights durable. A failed fdatasync(2) is not tried again: the kernel may have dropped the pages that it
@@ -312,6 +321,24 @@ final class PreparedMerge: Sendable {
     let all = manifest.files.map { ($0.name, $0.sha256 ?? "") } + zip(others, sums)
     let lines = all.sorted { $0.0 < $1.0 }.map { Checksums.line(file: $0, digest: $1) }
     try folder.write(Array((lines.joined(separator: "\n") + "\n").utf8), to: Checksums.fileName)
+  }
+
+  /// Writes the page for people. That it cannot be written is no reason to lose a merge.
+  ///
+  /// - Returns: why it was not.
+  private func writeReport(
+    _ manifest: Manifest, _ statistics: MergeStatistics, _ warnings: [Problem], _ folder: borrowing OutputFolder
+  ) -> [Problem] {
+    do throws(Failure) {
+      let report = Report(
+        manifest, plan: plan, statistics: statistics, output: output, command: options.command, warnings: warnings,
+        shards: try journal.journal.shards(of: journal.number))
+      try folder.write(Array(report.html.utf8), to: Report.fileName)
+      return []
+    } catch {
+      folder.remove(Report.fileName)
+      return error.problems.map { Problem(.reportNotWritten, "\(Report.fileName) is not written: \($0)") }
+    }
   }
 
   private func card(_ manifest: Manifest) -> ModelCard {

@@ -5,7 +5,7 @@ public import Worker
 /// How far a long piece of work has come. Written by many threads, read by one that shows it.
 public final class Progress: Sendable {
   public enum Phase: String, Sendable, Codable {
-    case preparing, merging, syncing, checksums, verifying, recomputing, sampling
+    case preparing, merging, syncing, checksums, verifying, recomputing, sampling, diagnosing
   }
 
   /// Shards.

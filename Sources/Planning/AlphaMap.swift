@@ -1,3 +1,4 @@
+import Checkpoint
 public import Diagnostics
 
 extension Problem.Code {
@@ -15,7 +16,8 @@ struct AlphaMap {
 
   private let alpha: Double
   private var rules: [CompiledRule] = []
-  private var lastLayers: [Substring: Int] = [:]
+  /// Of each stack.
+  private var lastLayers: [String: Int] = [:]
   private(set) var problems: [Problem] = []
   private var isUsed: [Bool]
 
@@ -33,30 +35,31 @@ struct AlphaMap {
       }
     }
     for name in names {
-      guard let layer = TensorName(name).layer else { continue }
-      lastLayers[layer.stack] = max(lastLayers[layer.stack] ?? 0, layer.number)
+      let role = TensorRole(of: name)
+      guard let stack = role.stack, let layer = role.layer else { continue }
+      lastLayers[stack] = max(lastLayers[stack] ?? 0, layer)
     }
   }
 
   mutating func choice(for name: String) -> Choice {
     guard !rules.isEmpty, problems.isEmpty else { return Choice(alpha: alpha, rule: nil) }
-    let place = TensorName(name)
-    guard let index = rules.firstIndex(where: { $0.matches(name, place) }) else { return Choice(alpha: alpha, rule: nil) }
+    let role = TensorRole(of: name)
+    guard let index = rules.firstIndex(where: { $0.matches(name, role) }) else { return Choice(alpha: alpha, rule: nil) }
     isUsed[index] = true
-    let lastLayer = place.layer.flatMap { lastLayers[$0.stack] } ?? 0
-    return Choice(alpha: rules[index].alpha(place, lastLayer: lastLayer), rule: index)
+    let lastLayer = role.stack.flatMap { lastLayers[$0] } ?? 0
+    return Choice(alpha: rules[index].alpha(role, lastLayer: lastLayer), rule: index)
   }
 
   /// Adds the rules that no tensor has, once all were asked for.
   mutating func finish(names: [String]) {
     guard problems.isEmpty else { return }
     for (index, rule) in rules.enumerated() where !isUsed[index] {
-      let matching = names.filter { rule.matches($0, TensorName($0)) }
+      let matching = names.filter { rule.matches($0, TensorRole(of: $0)) }
       let remedy: String
       if !matching.isEmpty {
         remedy = "rules before it take all \(matching.count) tensors that it is for: move it up, or remove it"
       } else {
-        let kinds = Set(names.map { TensorName($0).kind })
+        let kinds = Set(names.map { TensorRole(of: $0).pattern })
         let pattern = rule.rule.glob ?? rule.rule.regex
         let nearest = pattern.map { nearestWords(to: $0, among: kinds, count: 3) } ?? []
         remedy = nearest.isEmpty ? "see the tensors with inspect" : "the nearest names are \(nearest.joined(separator: ", "))"

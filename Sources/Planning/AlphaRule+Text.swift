@@ -1,3 +1,5 @@
+import Checkpoint
+
 extension AlphaRule {
   /// Why a text is no rule.
   public struct InvalidText: Error, CustomStringConvertible {
@@ -34,8 +36,8 @@ extension AlphaRule {
     case "tensors": glob = value
     case "regex": regex = value
     case "part":
-      guard let part = TensorName.Part(rawValue: value) else {
-        let parts = TensorName.Part.allCases.map(\.rawValue).joined(separator: ", ")
+      guard let part = TensorRole.Kind(rawValue: value) else {
+        let parts = TensorRole.Kind.allCases.map(\.rawValue).joined(separator: ", ")
         throw InvalidText(reason: "has no part '\(value)': there are \(parts)")
       }
       self.part = part

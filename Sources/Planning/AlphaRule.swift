@@ -1,3 +1,4 @@
+public import Checkpoint
 import Glibc
 
 /// An alpha of its own for some tensors. All conditions that a rule has must hold; of several rules the first that does is the
@@ -7,14 +8,14 @@ public struct AlphaRule: Sendable, Hashable, Codable {
   public var glob: String?
   /// Found anywhere in a name, unless it says `^` or `$`.
   public var regex: String?
-  public var part: TensorName.Part?
+  public var part: TensorRole.Kind?
   /// The first and last layer.
   public var layers: ClosedRange<Int>?
   /// One for all, or several that are interpolated linearly over the depth, the first for the first layer. 0 copies aligned.
   public var alphas: [Double]
 
   public init(
-    glob: String? = nil, regex: String? = nil, part: TensorName.Part? = nil, layers: ClosedRange<Int>? = nil, alphas: [Double]
+    glob: String? = nil, regex: String? = nil, part: TensorRole.Kind? = nil, layers: ClosedRange<Int>? = nil, alphas: [Double]
   ) {
     self.glob = glob
     self.regex = regex
@@ -54,22 +55,22 @@ struct CompiledRule {
     let reason: String
   }
 
-  func matches(_ name: String, _ place: TensorName) -> Bool {
-    if let part = rule.part, part != place.part { return false }
-    if let layers = rule.layers, !(place.layer.map { layers.contains($0.number) } ?? false) { return false }
+  func matches(_ name: String, _ role: TensorRole) -> Bool {
+    if let part = rule.part, part != role.kind { return false }
+    if let layers = rule.layers, !(role.layer.map(layers.contains) ?? false) { return false }
     if let glob = rule.glob, fnmatch(glob, name, 0) != 0 { return false }
     if let expression, (try? expression.firstMatch(in: name)) == nil { return false }
     return true
   }
 
   /// - Parameter lastLayer: of the tensor's stack.
-  func alpha(_ place: TensorName, lastLayer: Int) -> Double {
+  func alpha(_ role: TensorRole, lastLayer: Int) -> Double {
     let alphas = rule.alphas
     guard alphas.count > 1 else { return alphas[0] }
     let layers = rule.layers.map { $0.clamped(to: 0...lastLayer) } ?? 0...lastLayer
-    guard let layer = place.layer else { return place.part == .embedding ? alphas[0] : alphas[alphas.count - 1] }
+    guard let layer = role.layer else { return role.kind == .embedding ? alphas[0] : alphas[alphas.count - 1] }
     guard layers.count > 1 else { return alphas[0] }
-    let depth = Double(layer.number - layers.lowerBound) / Double(layers.count - 1) * Double(alphas.count - 1)
+    let depth = Double(layer - layers.lowerBound) / Double(layers.count - 1) * Double(alphas.count - 1)
     let index = min(Int(depth), alphas.count - 2)
     let fraction = depth - Double(index)
     return (1 - fraction) * alphas[index] + fraction * alphas[index + 1]

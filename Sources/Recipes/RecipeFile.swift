@@ -1,3 +1,4 @@
+import Checkpoint
 public import Diagnostics
 public import Planning
 
@@ -71,9 +72,9 @@ public struct RecipeFile: Equatable, Sendable {
       case "regex": rule.regex = try value.text(key)
       case "part":
         let text = try value.text(key)
-        guard let part = TensorName.Part(rawValue: text) else {
+        guard let part = TensorRole.Kind(rawValue: text) else {
           throw value.refusal(
-            "there is no part '\(text)'", remedy: "choose one of \(TensorName.Part.allCases.map(\.rawValue).joined(separator: ", "))")
+            "there is no part '\(text)'", remedy: "choose one of \(TensorRole.Kind.allCases.map(\.rawValue).joined(separator: ", "))")
         }
         rule.part = part
       case "layers":

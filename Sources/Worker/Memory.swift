@@ -1,10 +1,10 @@
 import Glibc
 
 /// Page-aligned memory, freed with the value.
-struct Memory: ~Copyable {
-  let bytes: UnsafeMutableRawBufferPointer
+package struct Memory: ~Copyable {
+  package let bytes: UnsafeMutableRawBufferPointer
 
-  init(count: Int) {
+  package init(count: Int) {
     bytes = .allocate(byteCount: count, alignment: 4096)
   }
 

@@ -1,6 +1,7 @@
 import ArgumentParser
 import Checkpoint
 import Diagnostics
+import Figures
 import SystemPackage
 
 struct InspectCommand: ParsableCommand {

@@ -1,7 +1,9 @@
 import ArgumentParser
 import Checkpoint
 import Coordinator
+import Deltas
 import Diagnostics
+import Figures
 import Kernels
 import Planning
 import SystemPackage

@@ -1,8 +1,10 @@
 import Coordinator
 import Diagnostics
 import Digests
+import Figures
 import Kernels
 import Planning
+import Report
 import SystemPackage
 
 /// What a merge says at its end.
@@ -42,6 +44,9 @@ struct MergeSummary {
     } else if modules.count > 1 {
       console.result("  most changed:  \(Self.list(modules.prefix(3)))")
       console.result("  least changed: \(Self.list(modules.suffix(3).reversed()))")
+    }
+    if !outcome.warnings.contains(where: { $0.code == .reportNotWritten }) {
+      console.result("  report: \(FilePath(output).appending(Report.fileName).string)")
     }
     for note in plan.notes { console.result("  note: \(note)") }
     console.warn(outcome.warnings)

@@ -76,7 +76,9 @@ struct PairOptions: ParsableArguments {
   }
 
   /// Looks at both checkpoints and plans; reports the problems of both at once.
-  func plan() throws(Failure) -> Plan {
+  func plan() throws(Failure) -> Plan { try Self.plan(sft: sft, aligned: aligned, wanted) }
+
+  static func plan(sft: String, aligned: String, _ recipe: Recipe) throws(Failure) -> Plan {
     var problems: [Problem] = []
     var category = Failure.Category.badData
     func open(_ path: String) -> Checkpoint? {
@@ -91,7 +93,7 @@ struct PairOptions: ParsableArguments {
     let aligned = open(aligned)
     let sft = open(sft)
     guard let aligned, let sft else { throw Failure(category, problems) }
-    return try Plan(aligned: aligned, sft: sft, recipe: wanted)
+    return try Plan(aligned: aligned, sft: sft, recipe: recipe)
   }
 
   /// The options as one would type them, for the model card.

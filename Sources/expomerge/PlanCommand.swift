@@ -1,8 +1,10 @@
 import ArgumentParser
 import Checkpoint
 import Coordinator
+import Deltas
 import Diagnostics
 import Digests
+import Figures
 import Kernels
 import Planning
 import SystemPackage

@@ -1,4 +1,5 @@
 import Coordinator
+import Figures
 import Glibc
 import Synchronization
 

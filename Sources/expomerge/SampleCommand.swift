@@ -1,6 +1,7 @@
 public import ArgumentParser
 import Coordinator
 import Diagnostics
+import Figures
 public import SampleModels
 import SystemPackage
 import Threads

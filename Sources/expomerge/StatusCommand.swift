@@ -1,6 +1,7 @@
 import ArgumentParser
 import Coordinator
 import Diagnostics
+import Figures
 import Glibc
 import Transport
 import Wire

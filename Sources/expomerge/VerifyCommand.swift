@@ -2,6 +2,7 @@ import ArgumentParser
 import Checkpoint
 import Coordinator
 import Diagnostics
+import Figures
 import SystemPackage
 import Wire
 

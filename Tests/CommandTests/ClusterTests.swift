@@ -20,8 +20,8 @@ import Testing
 
   func contents(_ name: String) -> [String: [UInt8]] {
     var files: [String: [UInt8]] = [:]
-    // The model card names the command.
-    for file in TemporaryFolder.names(in: folder(name)) where file != "README.md" {
+    // The model card names the command, and the report tells when what was done.
+    for file in TemporaryFolder.names(in: folder(name)) where !["README.md", "report.html"].contains(file) {
       files[file] = TemporaryFolder.contents(folder(name).appending(file))
     }
     return files
@@ -53,6 +53,9 @@ import Testing
     let worker = try cluster.worker("slow", slots: 2, roots: [], more: ["--limit-rate", "500KB"])
     #expect(try cluster.submit("out", "--wait").status == 0)
     #expect(contents("out") == contents("expected"))
+    // The report names who worked, as the coordinator's journal has it.
+    let page = String(decoding: TemporaryFolder.contents(folder("out/report.html")) ?? [], as: UTF8.self)
+    #expect(page.contains("<h2>Workers</h2>") && page.contains(">slow</th>"))
     #expect(worker.terminate() == 0)
   }
 

@@ -33,7 +33,7 @@ struct CommandTests {
       TemporaryFolder.names(in: folder("out"))
         == [
           "README.md", "SHA256SUMS", "config.json", "expomerge.json", "generation_config.json", "model.safetensors",
-          "special_tokens_map.json", "tokenizer.json", "tokenizer_config.json",
+          "report.html", "special_tokens_map.json", "tokenizer.json", "tokenizer_config.json",
         ])
   }
 
@@ -62,6 +62,32 @@ struct CommandTests {
     #expect(inspected.objects.filter { $0["type"] as? String == "tensor" }.count == 21)
     #expect(inspected.objects.last?["parameters"] as? Int == 106816)
     #expect(try tool("verify", "--json", "out").objects.map { $0["check"] as? String } == ["digests"])
+  }
+
+  @Test("diagnoses a pair in words, as JSON and as a page")
+  func diagnose() throws {
+    try makePair()
+    let sides = ["--sft", "pair/sft", "--aligned", "pair/aligned"]
+    let diagnosis = try tool.run(["diagnose"] + sides + ["--html", "page.html"])
+    #expect(diagnosis.status == 0 && diagnosis.errors.isEmpty)
+    #expect(diagnosis.output.hasPrefix("verdict     looks like preference training from this SFT"))
+    #expect(diagnosis.output.contains("usually tried: 0.1, 0.2, 0.3, 0.4, 0.5"))
+    let page = String(decoding: TemporaryFolder.contents(folder("page.html")) ?? [], as: UTF8.self)
+    #expect(page.hasPrefix("<!DOCTYPE html>") && page.contains("layer 1, mlp.up_proj"))
+    let objects = try tool.run(["diagnose", "--json", "--full"] + sides).objects
+    #expect(objects.filter { $0["type"] as? String == "tensor" }.count == 21)
+    #expect((objects.last?["verdict"] as? [String: Any])?["kind"] as? String == "preference-training")
+    #expect(try tool.run(["diagnose", "--json"] + sides.reversed()).status == 64)
+    for sample in ["0%", "101%", "many", "1"] { #expect(try tool.run(["diagnose", "--sample", sample] + sides).status == 64) }
+    #expect(TemporaryFolder.names(in: folder.path).isSuperset(of: ["pair", "page.html"]))
+  }
+
+  @Test("leaves a report beside the manifest")
+  func report() throws {
+    try makePair()
+    _ = try tool.run(["merge"] + pair + ["--output", "out"])
+    let page = String(decoding: TemporaryFolder.contents(folder("out/report.html")) ?? [], as: UTF8.self)
+    #expect(page.contains("0.3, in this recipe") && page.contains("Throughput") && page.contains("expomerge merge --sft pair/sft"))
   }
 
   @Test("plans without touching anything")

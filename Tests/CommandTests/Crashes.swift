@@ -62,8 +62,8 @@ struct Site: Sendable {
     var files: [String: String] = [:]
     for path in below {
       let contents = TemporaryFolder.contents(folder(name).pushing(FilePath(path)))
-      // The model card names the command.
-      if path != "README.md" { files[path] = "\(contents?.count ?? 0) bytes, \(contents?.hashValue ?? 0)" }
+      // The model card names the command, and the report tells when what was done.
+      if !["README.md", "report.html"].contains(path) { files[path] = "\(contents?.count ?? 0) bytes, \(contents?.hashValue ?? 0)" }
     }
     return files
   }

@@ -58,6 +58,24 @@ struct DiskFaultTests {
     #expect(site.contents("out") == expected)
   }
 
+  @Test("a report that cannot be written is warned of, and the merge is complete without it", arguments: [ENOSPC, EIO])
+  func report(number: Int32) async throws {
+    let site = site
+    let (merged, verified, expected) = try await onThread {
+      _ = try site.tool.run(Site.merge("expected"))
+      let disk = try FaultyDisk()
+      disk.fail(.pwrite, number, on: "/out.partial/report.html")
+      let merged = try site.tool.run(Site.merge("out"), environment: disk.environment)
+      return (merged, try site.tool("verify", "out").status, site.contents("expected"))
+    }
+    #expect(merged.status == 0)
+    #expect(merged.errors.contains("warning: report.html is not written"), "\(merged.errors)")
+    #expect(merged.errors.contains(String(cString: strerror(number))), "\(merged.errors)")
+    #expect(verified == 0)
+    #expect(site.contents("out") == expected)
+    #expect(!TemporaryFolder.exists(site.folder("out/report.html")) && TemporaryFolder.exists(site.folder("expected/report.html")))
+  }
+
   // MARK: a coordinator
 
   @Test("a job whose workers find no space stops, and goes on when there is room", arguments: [true, false])

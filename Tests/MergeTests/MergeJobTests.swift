@@ -1,5 +1,6 @@
 import Checkpoint
 import Coordinator
+import Deltas
 import Diagnostics
 import FileIO
 import Glibc
@@ -36,7 +37,10 @@ struct MergeJobTests {
     for (threads, method) in [(1, ReadMethod.mmap), (2, .pread), (7, .mmap), (16, .pread)] {
       options.permissions.overwrite = true
       try workshop.merge(options: options, context: RunContext(threads: threads, readMethod: method))
-      folders.append(workshop.contents(of: "out"))
+      var files = workshop.contents(of: "out")
+      // It tells when what was done.
+      #expect(files.removeValue(forKey: "report.html") != nil)
+      folders.append(files)
     }
     #expect(folders[0].count >= 5)
     for folder in folders.dropFirst() { #expect(folder == folders[0]) }
@@ -116,7 +120,7 @@ struct MergeJobTests {
     try workshop.merge(Recipe(alpha: 0.5, dtype: .bf16))
     #expect(
       TemporaryFolder.names(in: workshop.output)
-        == ["model.safetensors", "config.json", "README.md", "expomerge.json", "sub"])
+        == ["model.safetensors", "config.json", "README.md", "expomerge.json", "report.html", "sub"])
     #expect(TemporaryFolder.contents(workshop.output.appending("config.json")) == Array(#"{"torch_dtype": "bfloat16"}"#.utf8))
     #expect(TemporaryFolder.contents(workshop.output.pushing("sub/code.py")) == Array("x".utf8))
     let card = String(decoding: TemporaryFolder.contents(workshop.output.appending("README.md")) ?? [], as: UTF8.self)

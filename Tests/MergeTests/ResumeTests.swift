@@ -58,10 +58,10 @@ struct ResumeTests {
     return undisturbed.contents("out")
   }
 
-  /// But for what names paths.
+  /// But for what names paths or times.
   private func contents(_ name: String) -> [String: [UInt8]] {
     var files = workshop.contents(of: name)
-    for name in ["README.md", Manifest.fileName] { files[name] = nil }
+    for name in ["README.md", "report.html", Manifest.fileName] { files[name] = nil }
     files["sub/code.py"] = TemporaryFolder.contents(workshop.folder("\(name)/sub/code.py"))
     return files
   }

@@ -140,9 +140,9 @@ struct RulesTests {
       ("model.layers.60.mlp.experts.255.down_proj.weight", .mlp, 60), ("model.tok_embeddings.weight", .embedding, nil),
       ("output.weight", .head, nil), ("transformer.wte.weight", .embedding, nil), ("transformer.ln_f.weight", .norm, nil),
       ("lm_head.weight", .head, nil), ("model.norm.weight", .norm, nil), ("something", .other, nil),
-    ] as [(String, TensorName.Part, Int?)])
-  func names(name: String, part: TensorName.Part, layer: Int?) {
-    #expect(TensorName(name).part == part)
-    #expect(TensorName(name).layer?.number == layer)
+    ] as [(String, TensorRole.Kind, Int?)])
+  func names(name: String, part: TensorRole.Kind, layer: Int?) {
+    #expect(TensorRole(of: name).kind == part)
+    #expect(TensorRole(of: name).layer == layer)
   }
 }

@@ -71,6 +71,25 @@ int expo_level_available(expo_level level);
 int expo_extrapolate(expo_level level, const expo_operation *operation, const void *aligned, const void *sft,
                      void *output, size_t count, expo_sums *sums);
 
+/// Bins of |d| by powers of two: bin i holds magnitudes from 2^(i + EXPO_LEAST_EXPONENT) on, and what is smaller or
+/// larger than all is in the first or the last.
+#define EXPO_MAGNITUDES 64
+#define EXPO_LEAST_EXPONENT -48
+
+/// How the differences d = a - s are distributed, over elements where a, s and d are finite.
+typedef struct {
+  double delta_fourth;
+  /// The largest 1 / alpha of an alpha from which on a + alpha * d is infinite in F16; 0 where none is.
+  double f16_reach;
+  /// Of differences other than zero.
+  uint64_t magnitudes[EXPO_MAGNITUDES];
+} expo_shape;
+
+/// Adds `count` elements to `shape`; for looking at a sample, as it is slower than `expo_extrapolate`, which has no use
+/// for it. The inputs must not be mapped.
+void expo_delta_shape(expo_level level, expo_dtype aligned_dtype, expo_dtype sft_dtype, const void *aligned,
+                      const void *sft, size_t count, expo_shape *shape);
+
 /// Copies `bytes` bytes and, when `sft` is not NULL, adds the number of bytes in which the two inputs differ to
 /// `differing`. Returns as `expo_extrapolate`.
 int expo_copy(const void *aligned, const void *sft, void *output, size_t bytes, uint64_t *differing);

@@ -1,0 +1,49 @@
+import Deltas
+public import Diagnostics
+import Figures
+import Journal
+import Kernels
+import Planning
+import Report
+import SystemPackage
+import Threads
+
+extension Problem.Code {
+  public static let reportNotWritten = Self("report-not-written")
+}
+
+extension Report {
+  /// Of a merge that is complete but for its name.
+  ///
+  /// - Parameter shards: as the journal has them.
+  init(
+    _ manifest: Manifest, plan: Plan, statistics: MergeStatistics, output: FilePath, command: String, warnings: [Problem],
+    shards: [ShardRecord]
+  ) {
+    let tensors = plan.pairs.indices.filter { plan.pairs[$0].extrapolatedElements > 0 }.map { index in
+      let sums = statistics.tensors[index]
+      // All that workers say they have seen.
+      return TensorDelta(plan.pairs[index].name, DeltaMeasure(sums), elements: Int(clamping: sums.elements))
+    }
+    let summary = DeltaSummary(tensors)
+    let (aligned, sft) = (FilePath(manifest.aligned.path), FilePath(manifest.sft.path))
+    self.init(
+      title: output.lexicallyNormalized().lastComponent?.string ?? "merged",
+      subtitle: "\(ModelCard.modelName(of: aligned)), extrapolated away from \(ModelCard.modelName(of: sft)): out = aligned + alpha * (aligned - sft)",
+      summary: summary, verdict: DeltaJudgement.verdict(on: statistics.total),
+      problems: warnings + DeltaFindings.problems(in: summary),
+      figures: [
+        Row("alpha", plan.recipe.alphaText), Row("parameters", Format.count(plan.parameterCount)),
+        Row("tensors", "\(plan.pairs.count)"), Row("written", Format.bytes(plan.outputBytes)),
+        Row("results too large for the dtype", "\(statistics.total.overflows)"),
+      ],
+      recipe: plan.recipe.rows + [
+        Row("aligned", aligned.string), Row("sft", sft.string), Row("command", command),
+        Row("weights", "\(manifest.weights) (XXH3-128)"),
+      ] + plan.notes.prefix(20).map { Row("note", $0) },
+      alphas: plan.recipe.alphas,
+      work: WorkLog(
+        shards.map { .init(worker: $0.worker, bytes: $0.bytes, milliseconds: $0.milliseconds, finishedAt: $0.finishedAt) }),
+      footer: "Written by expomerge \(manifest.version), \(Format.time(wallMilliseconds())).")
+  }
+}
