@@ -7,7 +7,7 @@ struct InspectCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "inspect", abstract: "List the tensors of a checkpoint.")
 
-  @Argument(help: ArgumentHelp("A checkpoint folder, or a safetensors file.", valueName: "dir|file"))
+  @Argument(help: ArgumentHelp("A checkpoint folder, or a file of weights: safetensors, or of PyTorch.", valueName: "dir|file"))
   var path: String
 
   @Flag(help: "Leave out the tensors: totals and files only.")
@@ -58,11 +58,11 @@ struct InspectCommand: ParsableCommand {
       let tensors = checkpoint.tensors.filter { $0.file == index }
       if checkpoint.files.count > 1 {
         console.result(
-          "  \(file.name)  \(Format.right(Format.bytes(file.header.fileSize), 8))  \(Format.plural(tensors.count, "tensor"))")
+          "  \(file.name)  \(Format.right(Format.bytes(file.size), 8))  \(Format.plural(tensors.count, "tensor"))")
       }
       console.emit(
         FileMessage(
-          name: file.name, bytes: file.header.fileSize, tensors: tensors.count, metadata: file.header.metadata))
+          name: file.name, bytes: file.size, tensors: tensors.count, metadata: file.metadata))
     }
     console.emit(
       TotalsMessage(
