@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import argparse
 import base64
+import io
 import json
 import re
+import zipfile
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -85,11 +87,28 @@ def recipes() -> list[bytes]:
     return [text.encode() for text in (own + "".join(rules), own, model + "        - {filter: mlp, value: [1, 2]}\n        - value: 1.1\n", linear, single)]
 
 
+def pytorch_files() -> list[bytes]:
+    cases = json.loads((ROOT / "Tests/CheckpointTests/Fixtures/pytorch-cases.json").read_text())
+    files = [base64.b64decode(case["base64"]) for case in cases]
+    return [file for file in files if file and len(file) <= 3072]
+
+
+def pickles() -> list[bytes]:
+    seeds = []
+    for file in pytorch_files():
+        try:
+            archive = zipfile.ZipFile(io.BytesIO(file))
+            seeds += [archive.read(name) for name in archive.namelist() if name.endswith("/data.pkl")]
+        except (OSError, zipfile.BadZipFile, RuntimeError, UnicodeDecodeError):
+            continue
+    return list(dict.fromkeys(seeds))
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--output", type=Path, default=ROOT / "Tests/Fuzz/Corpora", metavar="DIR")
     output = parser.parse_args().output
-    makers = {"header": headers, "index": indices, "config": configs, "description": descriptions, "wire": messages, "certificate": certificates, "recipe": recipes}
+    makers = {"header": headers, "index": indices, "config": configs, "description": descriptions, "wire": messages, "certificate": certificates, "recipe": recipes, "zip": pytorch_files, "pickle": pickles}
     for name, make in makers.items():
         folder = output / name
         folder.mkdir(parents=True, exist_ok=True)

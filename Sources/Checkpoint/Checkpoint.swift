@@ -6,11 +6,18 @@ public struct Checkpoint: Sendable {
   public struct WeightFile: Sendable, Equatable {
     /// Its name in the folder.
     public let name: String
-    public let header: SafetensorsHeader
+    /// Bytes.
+    public let size: Int
+    /// What comes before says which tensors there are.
+    public let dataStart: Int
+    /// Of a safetensors header.
+    public let metadata: [String: String]
 
-    public init(name: String, header: SafetensorsHeader) {
+    public init(name: String, size: Int, dataStart: Int, metadata: [String: String] = [:]) {
       self.name = name
-      self.header = header
+      self.size = size
+      self.dataStart = dataStart
+      self.metadata = metadata
     }
   }
 

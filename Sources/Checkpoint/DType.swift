@@ -37,6 +37,19 @@ public enum DType: String, Sendable, Hashable, CaseIterable, Codable {
     }
   }
 
+  /// Bits of a tensor; nil where 64 bits cannot count them.
+  ///
+  /// - Parameter shape: lengths, none negative.
+  package func bitCount(ofShape shape: [Int]) -> Int? {
+    var count = 1
+    for factor in shape + [bits] {
+      let (product, overflows) = count.multipliedReportingOverflow(by: factor)
+      if overflows { return nil }
+      count = product
+    }
+    return count
+  }
+
   /// Bytes that an element's address should be a multiple of; 1 for elements smaller than a byte.
   public var alignment: Int {
     max(bits / 8, 1)

@@ -238,15 +238,9 @@ private struct HeaderReader {
   }
 
   private func checkSize(of entry: Entry) throws(Failure) {
-    var bits = 1
-    for factor in entry.shape + [entry.dtype.bits] {
-      let (product, overflow) = bits.multipliedReportingOverflow(by: factor)
-      if overflow {
-        throw refusal(
-          .shapeOverflows, "the shape \(entry.shape) has more bits than 64 bits can count", tensor: entry.name,
-          byte: entry.byte)
-      }
-      bits = product
+    guard let bits = entry.dtype.bitCount(ofShape: entry.shape) else {
+      throw refusal(
+        .shapeOverflows, "the shape \(entry.shape) has more bits than 64 bits can count", tensor: entry.name, byte: entry.byte)
     }
     guard bits % 8 == 0 else {
       throw refusal(

@@ -71,7 +71,7 @@ extension JobDescription.Input {
   init(_ checkpoint: Checkpoint) {
     tiesWordEmbeddings = checkpoint.config?.tiesWordEmbeddings == true
     files = checkpoint.files.map {
-      .init(name: $0.name, bytes: $0.header.fileSize, dataStart: $0.header.dataStart)
+      .init(name: $0.name, bytes: $0.size, dataStart: $0.dataStart)
     }
     tensors = checkpoint.tensors.map {
       .init(
@@ -102,13 +102,8 @@ extension JobDescription.Input {
       try check(
         tensor.start >= file.dataStart && tensor.start <= tensor.end && tensor.end <= file.bytes,
         "the place of \(tensor.name)")
-      var bits = dtype.bits
-      for dimension in tensor.shape {
-        let (product, overflows) = bits.multipliedReportingOverflow(by: dimension)
-        try check(dimension >= 0 && !overflows, "the shape of \(tensor.name)")
-        bits = product
-      }
-      try check(bits % 8 == 0 && bits / 8 == tensor.end - tensor.start, "the shape of \(tensor.name)")
+      let bits = tensor.shape.allSatisfy { $0 >= 0 } ? dtype.bitCount(ofShape: tensor.shape) : nil
+      try check(bits.map { $0 % 8 == 0 && $0 / 8 == tensor.end - tensor.start } == true, "the shape of \(tensor.name)")
       places.append(
         .init(
           name: tensor.name, dtype: dtype, shape: tensor.shape, file: tensor.file, range: tensor.start..<tensor.end))
@@ -118,10 +113,6 @@ extension JobDescription.Input {
       ? try ModelConfig(json: Array(#"{"tie_word_embeddings":true}"#.utf8), file: "config.json") : nil
     return Checkpoint(
       folder: "/",
-      files: files.map {
-        .init(
-          name: $0.name,
-          header: SafetensorsHeader(tensors: [], metadata: [:], dataStart: $0.dataStart, fileSize: $0.bytes))
-      }, tensors: places, config: config)
+      files: files.map { .init(name: $0.name, size: $0.bytes, dataStart: $0.dataStart) }, tensors: places, config: config)
   }
 }

@@ -32,8 +32,8 @@ extension Plan {
       hasher.combine(checkpoint.files.count)
       for file in checkpoint.files {
         hasher.combine(file.name)
-        hasher.combine(file.header.fileSize)
-        hasher.combine(file.header.dataStart)
+        hasher.combine(file.size)
+        hasher.combine(file.dataStart)
       }
       hasher.combine(checkpoint.tensors.count)
       for tensor in checkpoint.tensors {

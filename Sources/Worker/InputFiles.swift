@@ -20,7 +20,7 @@ public struct InputFiles: Sendable {
     var files: [File] = []
     for (index, weightFile) in checkpoint.files.enumerated() {
       let file = try File.open(checkpoint.path(of: index), calls: calls)
-      guard try file.status().size == weightFile.header.fileSize else {
+      guard try file.status().size == weightFile.size else {
         throw Failure(
           .badData,
           Problem(
@@ -31,7 +31,7 @@ public struct InputFiles: Sendable {
       files.append(file)
     }
     opened = files
-    sizes = checkpoint.files.map(\.header.fileSize)
+    sizes = checkpoint.files.map(\.size)
     self.method = method ?? .automatic
     blockSize = Self.blockSize(isRemote: FileSystemKind(at: checkpoint.folder)?.isRemote ?? false)
   }
@@ -41,7 +41,7 @@ public struct InputFiles: Sendable {
   ///   - isRemote: whether one of them lies on a network filesystem.
   init(of checkpoint: Checkpoint, opened: [File?], method: ReadMethod?, isRemote: Bool) {
     self.opened = opened
-    sizes = checkpoint.files.map(\.header.fileSize)
+    sizes = checkpoint.files.map(\.size)
     self.method = method ?? .automatic
     blockSize = Self.blockSize(isRemote: isRemote)
   }

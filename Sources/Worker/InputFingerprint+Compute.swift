@@ -10,8 +10,8 @@ extension InputFingerprint {
 
   /// - Parameter seed: from the plan, so that all who check pick the same pages.
   public init(of file: File, as weightFile: Checkpoint.WeightFile, seed: UInt64) throws(Failure) {
-    let header = try file.read(at: 0, count: weightFile.header.dataStart).withUnsafeBytes { XXH3.digest(of: $0) }
-    let data = weightFile.header.dataStart..<weightFile.header.fileSize
+    let header = try file.read(at: 0, count: weightFile.dataStart).withUnsafeBytes { XXH3.digest(of: $0) }
+    let data = weightFile.dataStart..<weightFile.size
     var places = SplitMix64(seed: seed)
     var hash = XXH3()
     if data.count <= Self.pageCount * Self.pageSize {
@@ -22,7 +22,7 @@ extension InputFingerprint {
         try Self.add(start..<start + Self.pageSize, of: file, to: &hash)
       }
     }
-    self.init(name: weightFile.name, bytes: weightFile.header.fileSize, header: header, pages: hash.digest())
+    self.init(name: weightFile.name, bytes: weightFile.size, header: header, pages: hash.digest())
   }
 
   private static func add(_ range: Range<Int>, of file: File, to hash: inout XXH3) throws(Failure) {

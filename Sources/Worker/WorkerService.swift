@@ -352,8 +352,8 @@ public actor WorkerService {
   private func probe(_ offer: CoordinatorMessage.JobOffer, _ plan: Plan, _ started: SessionID) {
     let configuration = configuration
     helpers.submit { [self] in
-      guard plan.aligned.files.map(\.header.fileSize) == offer.aligned.files.map(\.bytes),
-        plan.sft.files.map(\.header.fileSize) == offer.sft.files.map(\.bytes)
+      guard plan.aligned.files.map(\.size) == offer.aligned.files.map(\.bytes),
+        plan.sft.files.map(\.size) == offer.sft.files.map(\.bytes)
       else {
         let problem = Problem(.planDiffers, "the offer does not fit its plan")
         return loop.perform { self.assumeIsolated { $0.refuse(offer.job, started, problem) } }

@@ -59,11 +59,11 @@ struct InspectCommand: ParsableCommand {
       let tensors = checkpoint.tensors.filter { $0.file == index }
       if checkpoint.files.count > 1 {
         console.result(
-          "  \(file.name)  \(Format.right(Format.bytes(file.header.fileSize), 8))  \(Format.plural(tensors.count, "tensor"))")
+          "  \(file.name)  \(Format.right(Format.bytes(file.size), 8))  \(Format.plural(tensors.count, "tensor"))")
       }
       console.emit(
         FileMessage(
-          name: file.name, bytes: file.header.fileSize, tensors: tensors.count, metadata: file.header.metadata))
+          name: file.name, bytes: file.size, tensors: tensors.count, metadata: file.metadata))
     }
     console.emit(
       TotalsMessage(

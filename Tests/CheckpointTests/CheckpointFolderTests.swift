@@ -122,12 +122,46 @@ struct CheckpointFolderTests {
     #expect(try problems().map(\.code) == [.checkpointAmbiguous])
   }
 
-  @Test("weights of PyTorch only are named, with the way to convert them")
-  func pickles() throws {
-    folder.write("x", to: "pytorch_model-00001-of-00002.bin")
+  @Test("weights in other formats are named, with the way to convert them")
+  func otherFormats() throws {
+    folder.write("x", to: "consolidated.00.pth")
+    folder.write("x", to: "training_args.bin")
     let found = try problems()
-    #expect(found.map(\.code) == [.checkpointNotSafetensors])
+    #expect(found.map(\.code) == [.checkpointFormatOther])
     #expect(found[0].remedy?.contains("save_pretrained") == true)
+  }
+
+  @Test("a PyTorch file, and several with and without an index")
+  func pyTorch() throws {
+    func file(_ names: [String]) -> [UInt8] { PyTorchFile.encode(names.map { .init($0, "Byte", shape: [1], bytes: [7]) }) }
+    folder.write("no weights", to: "training_args.bin")
+    folder.write(file(["b", "a"]), to: "pytorch_model.bin")
+    let single = try Checkpoint.open(folder.path)
+    #expect(single.files.map(\.name) == ["pytorch_model.bin"])
+    #expect(single.tensors.map(\.name) == ["b", "a"])
+    #expect(single.warnings.isEmpty)
+
+    let series = TemporaryFolder()
+    series.write(file(["a"]), to: "pytorch_model-00001-of-00002.bin")
+    series.write(file(["b", "c"]), to: "pytorch_model-00002-of-00002.bin")
+    let unindexed = try Checkpoint.open(series.path)
+    #expect(unindexed.tensors.map(\.name) == ["a", "b", "c"])
+    #expect(unindexed.warnings.map(\.code) == [.indexInvalid])
+    let names = [("a", "pytorch_model-00001-of-00002.bin"), ("b", "pytorch_model-00002-of-00002.bin"), ("c", "pytorch_model-00002-of-00002.bin")]
+    series.write(index(names), to: "pytorch_model.bin.index.json")
+    let indexed = try Checkpoint.open(series.path)
+    #expect(indexed.tensors == unindexed.tensors)
+    #expect(indexed.warnings.isEmpty)
+  }
+
+  @Test("safetensors are preferred to PyTorch files, whatever is in those")
+  func preference() throws {
+    folder.write(weights(["a"]), to: "model.safetensors")
+    folder.write("x", to: "pytorch_model.bin")
+    folder.write("x", to: "pytorch_model.bin.index.json")
+    let checkpoint = try Checkpoint.open(folder.path)
+    #expect(checkpoint.files.map(\.name) == ["model.safetensors"])
+    #expect(checkpoint.companions.isEmpty)
   }
 
   @Test("an empty folder, and none")

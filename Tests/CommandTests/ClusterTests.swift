@@ -45,6 +45,30 @@ import Testing
     #expect(cluster.coordinator.terminate() == 0)
   }
 
+  @Test("PyTorch files are streamed and read in place like others")
+  func pyTorch() throws {
+    for (side, factor) in [("aligned", 7), ("sft", 5)] {
+      // Finite F32, whatever the other bytes.
+      let bytes = (0..<2_400_000).map { UInt8(truncatingIfNeeded: $0 % 4 == 3 ? 0x3F : $0 / 4 * factor) }
+      let head = PyTorchFile.Tensor("lm_head.weight", "Float", shape: [200, 3000], bytes: bytes)
+      let norm = PyTorchFile.Tensor("model.norm.weight", "Float", shape: [], bytes: Array(bytes.prefix(4)))
+      folder.write(PyTorchFile.encode([norm, head, .init("model.embed_tokens.weight", tiedTo: head)]), to: "pair/\(side)/pytorch_model.bin")
+    }
+    let tool = Tool(folder: folder.path)
+    let pair = ["--sft", "pair/sft", "--aligned", "pair/aligned", "--alpha", "0.3", "--shard-size", "64KiB"]
+    #expect(try tool("inspect", "pair/aligned").output.contains("lm_head.weight"))
+    #expect(try tool.run(["plan"] + pair).status == 0)
+    #expect(try tool.run(["merge"] + pair + ["--output", "expected"]).status == 0)
+    let cluster = try TestCluster(folder.path)
+    let workers = try [cluster.worker("direct", roots: ["/"]), cluster.worker("streamed", roots: [])]
+    for worker in workers { #expect(worker.waitFor("joined") != nil) }
+    let submitted = try cluster.submit("out", "--wait")
+    #expect(submitted.status == 0, "\(submitted.errors)")
+    #expect(contents("out") == contents("expected"))
+    #expect(try tool("verify", "out", "--recompute").status == 0)
+    for worker in workers { #expect(worker.terminate() == 0) }
+  }
+
   @Test("a slot that is done only after its output was stored is not forgotten")
   func slowSlot() throws {
     _ = try prepare()

@@ -16,6 +16,9 @@ public enum FuzzTarget: String, CaseIterable, Sendable {
   case certificate
   /// YAML, of expomerge or of mergekit.
   case recipe
+  /// A file: its directory, and where the entries' data are.
+  case zip
+  case pickle
 
   /// Parses, and checks what comes of it.
   public func run(_ bytes: UnsafeRawBufferPointer) {
@@ -27,6 +30,8 @@ public enum FuzzTarget: String, CaseIterable, Sendable {
     case .wire: wire(bytes)
     case .certificate: certificate(bytes)
     case .recipe: recipe(bytes)
+    case .zip: zip(Array(bytes))
+    case .pickle: pickle(Array(bytes))
     }
   }
 
@@ -113,5 +118,39 @@ public enum FuzzTarget: String, CaseIterable, Sendable {
     // What others say of a key need not be what this program would write.
     let again = PublicKey(z85: certificate.publicKey.z85)
     precondition(again == certificate.publicKey)
+  }
+
+  private func zip(_ bytes: [UInt8]) {
+    let tail = Array(bytes.suffix(ZipDirectory.tailLength))
+    guard let directory = try? ZipDirectory(tail: tail, fileSize: bytes.count, file: "f"),
+      let entries = try? directory.entries(Array(bytes[directory.range]))
+    else { return }
+    precondition(Set(entries.map(\.name)).count == entries.count)
+    for entry in entries {
+      let header = Array(bytes[entry.start..<entry.start + entry.headerLength])
+      guard let place = try? directory.place(of: entry, header: header) else { continue }
+      precondition(place.count == entry.size && place.lowerBound >= entry.start + header.count)
+      precondition(place.upperBound <= directory.range.lowerBound)
+    }
+  }
+
+  private func pickle(_ bytes: [UInt8]) {
+    var machine = PickleMachine(bytes, file: "f", start: 0)
+    guard let entries = try? machine.stateDict() else { return }
+    precondition(Set(entries.map(\.name)).count == entries.count)
+    // Storages as large as the pickle says, as far as a file could be.
+    var storages: [String: Range<Int>] = [:]
+    for (_, tensor) in entries {
+      let size = tensor.storage.elementCount.multipliedReportingOverflow(by: (tensor.storage.dtype?.bits ?? 8) / 8)
+      if !size.overflow, (0...1 << 50).contains(size.partialValue) { storages[tensor.storage.key] = 100..<100 + size.partialValue }
+    }
+    let end = storages.values.map(\.upperBound).max() ?? 100
+    guard let header = try? PyTorchHeader(entries, storages: storages, dataStart: 100, fileSize: end, file: "f") else { return }
+    precondition(header.tensors.count == entries.count)
+    for tensor in header.tensors {
+      precondition(tensor.range.lowerBound >= 100 && tensor.range.upperBound <= end)
+      precondition(tensor.elementCount * tensor.dtype.bits == tensor.range.count * 8)
+      precondition(tensor.shape.allSatisfy { $0 >= 0 })
+    }
   }
 }

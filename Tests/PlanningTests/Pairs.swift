@@ -18,9 +18,7 @@ func checkpoint(
       end += size
     }
     weightFiles.append(
-      .init(
-        name: "file-\(number).safetensors",
-        header: .init(tensors: [], metadata: [:], dataStart: start, fileSize: start + end)))
+      .init(name: "file-\(number).safetensors", size: start + end, dataStart: start))
   }
   return Checkpoint(
     folder: FilePath("/\(folder)"), files: weightFiles, tensors: tensors,

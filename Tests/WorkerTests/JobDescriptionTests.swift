@@ -12,10 +12,9 @@ import Testing
         return Checkpoint.Tensor(
           name: name, dtype: .bf16, shape: shape, file: 0, range: start..<start + shape.reduce(1, *) * 2)
       }
-      let header = SafetensorsHeader(tensors: [], metadata: [:], dataStart: 64, fileSize: start)
       let config = ties ? try ModelConfig(json: Array(#"{"tie_word_embeddings": true}"#.utf8), file: "c") : nil
       return Checkpoint(
-        folder: "/somewhere", files: [.init(name: "model.safetensors", header: header)], tensors: tensors, config: config)
+        folder: "/somewhere", files: [.init(name: "model.safetensors", size: start, dataStart: 64)], tensors: tensors, config: config)
     }
     return try Plan(aligned: checkpoint(), sft: checkpoint(), recipe: Recipe(alpha: 0.25, shardSize: 65536))
   }

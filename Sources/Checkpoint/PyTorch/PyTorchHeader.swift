@@ -1,0 +1,107 @@
+public import Diagnostics
+
+extension Problem.Code {
+  public static let stateDictInvalid = Self("state-dict-invalid")
+  public static let pyTorchFormatOther = Self("pytorch-format-other")
+  public static let tensorStrided = Self("tensor-strided")
+  public static let tensorsShared = Self("tensors-shared")
+  public static let storageInvalid = Self("storage-invalid")
+}
+
+/// Where the tensors of a file of torch.save lie in it.
+///
+/// Such a file is a zip archive of stored entries in one folder: `data.pkl`, a pickle of the tensors' names, dtypes, shapes
+/// and storages, perhaps `byteorder`, and `data/KEY` for each storage (torch/serialization.py, `_save`). So tensors are
+/// ranges of the file, as in safetensors.
+package struct PyTorchHeader {
+  /// In the order of their data; their ranges are bytes of the file.
+  package let tensors: [SafetensorsHeader.Tensor]
+  /// Where the first storage starts. What comes before says which tensors there are.
+  let dataStart: Int
+  let fileSize: Int
+
+  /// Finds each tensor in its storage.
+  ///
+  /// - Parameters:
+  ///   - entries: of the pickle.
+  ///   - storages: bytes of the file, by key.
+  ///   - file: its path, for errors.
+  /// - Throws: every problem.
+  package init(
+    _ entries: [(name: String, tensor: PickleTensor)], storages: [String: Range<Int>], dataStart: Int, fileSize: Int, file: String
+  ) throws(Failure) {
+    var tensors: [SafetensorsHeader.Tensor] = []
+    var problems: [Problem] = []
+    for (name, tensor) in entries {
+      do throws(Failure) {
+        let range = try Self.place(of: tensor, named: name, in: storages, file: file)
+        tensors.append(.init(name: name, dtype: tensor.dtype, shape: tensor.shape, range: range))
+      } catch {
+        problems += error.problems
+      }
+    }
+    guard problems.isEmpty else { throw Failure(.badData, problems) }
+    self.tensors = tensors.sorted {
+      ($0.range.lowerBound, $0.range.upperBound, $0.name) < ($1.range.lowerBound, $1.range.upperBound, $1.name)
+    }
+    self.dataStart = dataStart
+    self.fileSize = fileSize
+  }
+
+  /// Tensors with bytes that belong to others, too, such as a head tied to its embedding.
+  func sharing(file: String) -> [Problem] {
+    var shared: [String] = []
+    var end = 0
+    for tensor in tensors where !tensor.range.isEmpty {
+      if tensor.range.lowerBound < end { shared.append(tensor.name) }
+      end = max(end, tensor.range.upperBound)
+    }
+    guard !shared.isEmpty else { return [] }
+    return [
+      Problem(
+        .tensorsShared, "these tensors share bytes with others in the file, and are read and written each for itself: \(list(shared))",
+        file: file)
+    ]
+  }
+
+  private static func place(
+    of tensor: PickleTensor, named name: String, in storages: [String: Range<Int>], file: String
+  ) throws(Failure) -> Range<Int> {
+    func refusal(_ code: Problem.Code, _ message: String, remedy: String = "download the file again") -> Failure {
+      Failure(.badData, Problem(code, message, file: file, tensor: name, remedy: remedy))
+    }
+    let storage = tensor.storage
+    guard let place = storages[storage.key] else {
+      throw refusal(.storageInvalid, "the archive has no data/\(storage.key), where the tensor should be")
+    }
+    let storageBytes = storage.elementCount.multipliedReportingOverflow(by: (storage.dtype?.bits ?? 8) / 8)
+    guard !storageBytes.overflow, storageBytes.partialValue == place.count else {
+      throw refusal(.storageInvalid, "data/\(storage.key) has \(place.count) bytes, but should have \(storage.elementCount) elements")
+    }
+    guard tensor.shape.allSatisfy({ $0 >= 0 }), tensor.strides.count == tensor.shape.count, tensor.offset >= 0 else {
+      throw refusal(.shapeInvalid, "the shape is \(tensor.shape), the strides \(tensor.strides), the offset \(tensor.offset)")
+    }
+    guard let bits = tensor.dtype.bitCount(ofShape: tensor.shape) else {
+      throw refusal(.shapeOverflows, "the shape \(tensor.shape) has more bits than 64 bits can count")
+    }
+    if bits == 0 { return place.lowerBound..<place.lowerBound }
+    var count = 1
+    var isContiguous = true
+    for (length, stride) in zip(tensor.shape, tensor.strides).reversed() {
+      if length != 1 && stride != count { isContiguous = false }
+      count *= length
+    }
+    guard isContiguous else {
+      throw refusal(
+        .tensorStrided, "its elements are not in the order of its shape: the shape is \(tensor.shape), the strides \(tensor.strides)",
+        remedy: "in PyTorch, save tensor.contiguous()")
+    }
+    let size = tensor.dtype.bits / 8
+    let elements = place.count / size
+    guard tensor.offset <= elements, count <= elements - tensor.offset else {
+      throw refusal(.dataMissing, "its \(count) elements from \(tensor.offset) on do not fit its storage of \(elements)")
+    }
+    let start = place.lowerBound + tensor.offset * size
+    return start..<start + count * size
+  }
+}
