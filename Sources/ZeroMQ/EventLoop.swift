@@ -21,7 +21,7 @@ public final class EventLoop: SerialExecutor {
   private let inbox = Mutex(Inbox())
   private let wakeup: Int32
   private let thread: Mutex<pthread_t?> = Mutex(nil)
-  // Touched on the loop's own thread only, as `preconditionOnLoop` makes sure.
+  // Touched on the loop's own thread only, as `checkIsolated` makes sure.
   nonisolated(unsafe) private let state = State()
 
   private final class State {
