@@ -70,13 +70,15 @@ let package = Package(
     .target(name: "Kernels", dependencies: ["CKernels"], swiftSettings: strict),
     .target(name: "Digests", dependencies: ["CXXHash"], swiftSettings: strict),
     .target(name: "FileIO", dependencies: ["Diagnostics", "CLinux", systemPackage], swiftSettings: strict),
-    .target(name: "ZeroMQ", dependencies: ["Keys", "CZeroMQ", "CLinux"], swiftSettings: strict),
+    .target(name: "ZeroMQ", dependencies: ["Keys", "CZeroMQ", "CLinux", "CThreadSanitizer"], swiftSettings: strict),
     .target(name: "Keys", dependencies: ["FileIO", "Diagnostics", crypto, systemPackage], swiftSettings: strict),
-    .target(name: "Threads", dependencies: ["CLinux"], swiftSettings: strict),
+    .target(name: "Threads", dependencies: ["CLinux", "CThreadSanitizer"], swiftSettings: strict),
     .target(name: "Diagnostics", swiftSettings: strict),
     // Optimised in debug builds too: an unoptimised loop is not the loop that is tested.
     .target(name: "CKernels", cSettings: [.unsafeFlags(["-O3"])]),
     .target(name: "CLinux"),
+    // Only for builds with ThreadSanitizer; empty in others.
+    .target(name: "CThreadSanitizer"),
     // No pkgConfig: Debian's flags for libzmq make SwiftPM warn.
     .systemLibrary(name: "CZeroMQ", providers: [.apt(["libzmq3-dev"])]),
     .target(name: "CXXHash", cSettings: [.unsafeFlags(["-O3"])]),

@@ -16,12 +16,14 @@ public final class EventLoop: SerialExecutor {
   private struct Inbox {
     var work: [Work] = []
     var isStopping = false
+    /// Nobody takes anything out any more. What is put in would keep what it refers to, this loop too, for ever.
+    var hasEnded = false
   }
 
   private let inbox = Mutex(Inbox())
   private let wakeup: Int32
   private let thread: Mutex<pthread_t?> = Mutex(nil)
-  // Touched on the loop's own thread only, as `preconditionOnLoop` makes sure.
+  // Touched on the loop's own thread only, as `checkIsolated` makes sure.
   nonisolated(unsafe) private let state = State()
 
   private final class State {
@@ -93,17 +95,18 @@ public final class EventLoop: SerialExecutor {
     add(.job(UnownedJob(job)))
   }
 
-  /// Runs `closure` on the loop, in the order of the calls.
+  /// Runs `closure` on the loop, in the order of the calls; lets go of it where the loop has ended.
   public func perform(_ closure: @escaping @Sendable () -> Void) {
     add(.closure(closure))
   }
 
   private func add(_ work: Work) {
-    let wasEmpty = inbox.withLock { inbox in
-      defer { inbox.work.append(work) }
-      return inbox.work.isEmpty
+    let isFirst = inbox.withLock { inbox in
+      if inbox.hasEnded { return false }
+      inbox.work.append(work)
+      return inbox.work.count == 1
     }
-    if wasEmpty { wake() }
+    if isFirst { wake() }
   }
 
   private func wake() {
@@ -161,6 +164,7 @@ public final class EventLoop: SerialExecutor {
     while true {
       let (work, isStopping) = inbox.withLock { inbox in
         defer { inbox.work.removeAll(keepingCapacity: true) }
+        inbox.hasEnded = inbox.isStopping && inbox.work.isEmpty
         return (inbox.work, inbox.isStopping)
       }
       for piece in work {

@@ -23,10 +23,12 @@ import Wire
   @Test("every example is a message", arguments: Self.examples.indices)
   func readable(index: Int) {
     let bytes = [UInt8](json: Self.examples[index])
-    let readers: [() throws -> Any] = [bytes.inbound, bytes.coordinatorMessage, bytes.dataMessage, bytes.reply]
+    let readers: [() throws -> Void] = [
+      { _ = try bytes.inbound() }, { _ = try bytes.coordinatorMessage() }, { _ = try bytes.dataMessage() }, { _ = try bytes.reply() },
+    ]
     let errors = readers.compactMap { reader in
       do {
-        _ = try reader()
+        try reader()
         return nil as (any Error)?
       } catch {
         return error

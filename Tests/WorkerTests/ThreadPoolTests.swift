@@ -22,6 +22,15 @@ import Threads
     var numbers: [Int] { values.withLock { $0 } }
   }
 
+  @Test("threads that wait for each other at a mutex do not touch its value together")
+  func contention() {
+    let log = Log()
+    ThreadTeam.run(count: 8) { thread in
+      for number in 0..<5000 { log.add(thread * 5000 + number) }
+    }
+    #expect(log.numbers.sorted() == Array(0..<40_000))
+  }
+
   @Test("the clock goes on")
   func clock() {
     let first = bootNanoseconds()

@@ -65,6 +65,17 @@ private actor Echo {
     #expect(box.values == Array(0..<1000))
   }
 
+  @Test("what is asked of a loop that has ended is not kept")
+  func ended() {
+    let loop = EventLoop()
+    loop.stop()
+    var box: Box? = Box()
+    weak let kept = box
+    loop.perform { [box] in box?.values.append(1) }
+    box = nil
+    #expect(kept == nil)
+  }
+
   /// Touched on the loop, and after it has stopped.
   private final class Box: @unchecked Sendable {
     var values: [Int] = []
