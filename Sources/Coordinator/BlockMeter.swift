@@ -64,7 +64,7 @@ struct BlockMeter: ~Copyable {
 }
 
 extension TensorPair {
-  /// Leading elements that are extrapolated; none of a copied tensor.
+  /// Leading elements that are extrapolated; none of a tensor that is copied or kept.
   var extrapolatedElements: Int {
     switch treatment {
     case .extrapolate(let elements): elements

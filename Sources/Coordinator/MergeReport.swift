@@ -33,17 +33,24 @@ extension Report {
       summary: summary, verdict: DeltaJudgement.verdict(on: statistics.total),
       problems: warnings + DeltaFindings.problems(in: summary),
       figures: [
-        Row("alpha", plan.recipe.alphaText), Row("parameters", Format.count(plan.parameterCount)),
+        Row("alpha", plan.recipe.alphaText), Row("added by this merge", Self.added(plan, statistics)), Row("parameters", Format.count(plan.parameterCount)),
         Row("tensors", "\(plan.pairs.count)"), Row("written", Format.bytes(plan.outputBytes)),
         Row("results too large for the dtype", "\(statistics.total.overflows)"),
       ],
-      recipe: plan.recipe.rows + [
+      recipe: plan.recipe.rows + plan.recipe.rules.prefix(20).map { Row("rule", $0.text) } + [
         Row("aligned", aligned.string), Row("sft", sft.string), Row("command", command),
         Row("weights", "\(manifest.weights) (XXH3-128)"),
       ] + plan.notes.prefix(20).map { Row("note", $0) },
-      alphas: plan.recipe.alphas,
+      alphas: plan.alphas,
       work: WorkLog(
         shards.map { .init(worker: $0.worker, bytes: $0.bytes, milliseconds: $0.milliseconds, finishedAt: $0.finishedAt) }),
       footer: "Written by expomerge \(manifest.version), \(Format.time(wallMilliseconds())).")
+  }
+
+  /// The norm of what was added to all tensors, each by its own alpha, over the norm of aligned's weights.
+  private static func added(_ plan: Plan, _ statistics: MergeStatistics) -> String {
+    let squares = zip(plan.pairs, statistics.tensors).reduce(0) { $0 + $1.0.alpha * $1.0.alpha * $1.1.deltaSquared }
+    let weights = statistics.total.alignedSquared
+    return weights > 0 ? Format.percentage((squares / weights).squareRoot()) : "-"
   }
 }

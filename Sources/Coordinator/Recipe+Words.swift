@@ -9,9 +9,15 @@ extension Recipe {
     [
       .init("alpha", alphaText), .init("arithmetic", arithmetic.rawValue),
       .init("dtype", dtype?.rawValue ?? "as aligned"), .init("vocabulary", vocabulary.rawValue),
-    ] + rules.prefix(100).enumerated().map { .init("rule \($0 + 1)", "\($1.conditions): \($1.value)") }
+    ]
   }
+}
 
-  /// The alphas that it names.
-  var alphas: [Double] { Set([alpha] + rules.flatMap(\.alphas)).sorted() }
+extension Plan {
+  /// The alphas that tensors are extrapolated by, or the least and the largest where there are many.
+  var alphas: [Double] {
+    let all = Set(pairs.filter(\.isExtrapolated).map(\.alpha)).sorted()
+    guard all.count > 8, let least = all.first, let most = all.last else { return all }
+    return [least, most]
+  }
 }

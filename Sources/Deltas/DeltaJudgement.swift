@@ -76,7 +76,7 @@ public enum DeltaJudgement {
     }
     if norm > preferenceNorm {
       var reasons = [
-        measured, "preference training moves weights by less than \(decimal(preferenceNorm * 100, 0)) %, supervised fine-tuning of a base so far",
+        measured, "preference training usually moves weights by less than \(decimal(preferenceNorm * 100, 0)) %; supervised fine-tuning of a base moves them this far",
       ]
       if isFarApart(sums) { reasons.append("they are so far apart that it may also be continued pretraining, or a merge") }
       reasons.append("a delta of supervised training is not the direction that the method extrapolates (section 4.3 of the paper)")

@@ -16,7 +16,7 @@ struct DiagnoseCommand: ParsableCommand {
     commandName: "diagnose", abstract: "Tell what a pair looks like, and whether extrapolation is likely to help.",
     discussion: "Reads a sample of both models and writes nothing but the report that --html asks for.")
 
-  @Option(help: ArgumentHelp("The weaker checkpoint that training started from.", valueName: "dir"))
+  @Option(help: ArgumentHelp("The weaker checkpoint that training started from: a folder, a file, or org/name in the cache of Hugging Face.", valueName: "model"))
   var sft: String
 
   @Option(help: ArgumentHelp("The checkpoint trained from it by DPO, RLHF or the like.", valueName: "model"))

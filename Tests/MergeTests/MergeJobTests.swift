@@ -112,6 +112,19 @@ struct MergeJobTests {
     #expect(try workshop.merge(to: "third").warnings.isEmpty)
   }
 
+  @Test("reports what was added, by each tensor's own alpha")
+  func report() throws {
+    workshop.writePair(
+      aligned: [TensorBytes("a", [3]), TensorBytes("b", [4]), TensorBytes("c", [100])],
+      sft: [TensorBytes("a", [2]), TensorBytes("b", [2]), TensorBytes("c", [1])])
+    let rules = [AlphaRule(glob: "b", alphas: [0.25]), AlphaRule(glob: "c", alphas: [0])]
+    try workshop.merge(Recipe(alpha: 0.5, rules: rules, shardSize: 65536))
+    let page = String(decoding: TemporaryFolder.contents(workshop.output.appending("report.html")) ?? [], as: UTF8.self)
+    // The root of 0.5²·1² + 0.25²·2², over that of 3² + 4².
+    #expect(page.contains("<b>14.14 %</b><span>added by this merge</span>"))
+    #expect(page.contains("0.5, in this recipe") && page.contains("0.25, in this recipe") && !page.contains("0.0, in this recipe"))
+  }
+
   @Test("copies companions, rewrites the dtype and replaces the model card")
   func companions() throws {
     workshop.writePair(aligned: [TensorBytes("w", [1])], sft: [TensorBytes("w", [2])])
