@@ -13,9 +13,11 @@ extension AlphaRule {
   ///     part=mlp;layers=0-15:0.1,0.5
   ///     regex=q_proj|k_proj:0
   public init(text: String) throws(InvalidText) {
+    // Scalars, as what stands before a colon or semicolon may make one character with it.
+    let text = text.unicodeScalars
     guard let colon = text.lastIndex(of: ":") else { throw InvalidText(reason: "has no colon before its alpha") }
     var alphas: [Double] = []
-    for word in text[text.index(after: colon)...].split(separator: ",", omittingEmptySubsequences: false) {
+    for word in String(text[text.index(after: colon)...]).split(separator: ",", omittingEmptySubsequences: false) {
       guard let alpha = Double(word.filter { $0 != " " }) else { throw InvalidText(reason: "has '\(word)' for an alpha") }
       alphas.append(alpha)
     }
@@ -23,16 +25,16 @@ extension AlphaRule {
     var rest = text[..<colon]
     while !rest.isEmpty {
       // A regular expression may have semicolons.
-      let end = rest.hasPrefix("regex=") ? rest.endIndex : rest.firstIndex(of: ";") ?? rest.endIndex
+      let end = rest.starts(with: "regex=".unicodeScalars) ? rest.endIndex : rest.firstIndex(of: ";") ?? rest.endIndex
       try add(String(rest[..<end]))
-      rest = end == rest.endIndex ? "" : rest[rest.index(after: end)...]
+      rest = end == rest.endIndex ? rest[rest.endIndex...] : rest[rest.index(after: end)...]
     }
   }
 
   private mutating func add(_ condition: String) throws(InvalidText) {
-    guard let equals = condition.firstIndex(of: "=") else { return glob = condition }
-    let value = String(condition[condition.index(after: equals)...])
-    switch condition[..<equals] {
+    guard let equals = condition.unicodeScalars.firstIndex(of: "=") else { return glob = condition }
+    let value = String(condition.unicodeScalars[condition.unicodeScalars.index(after: equals)...])
+    switch String(condition.unicodeScalars[..<equals]) {
     case "tensors": glob = value
     case "regex": regex = value
     case "part":

@@ -115,7 +115,8 @@ struct MergekitRecipe {
     // In mergekit as here, the first that fits is taken.
     for conditional in alphas {
       if let filter = conditional.filter {
-        let escaped = filter.map { "*?[]\\".contains($0) ? "\\\($0)" : String($0) }.joined()
+        if filter.unicodeScalars.contains(";") { throw root.refusal("the filter '\(filter)' has a semicolon, and no tensor has") }
+        let escaped = filter.unicodeScalars.map { "*?[]\\".unicodeScalars.contains($0) ? "\\\($0)" : String($0) }.joined()
         file.rules.append(AlphaRule(glob: "*\(escaped)*", alphas: conditional.values))
       } else if conditional.values.count > 1 {
         file.rules.append(AlphaRule(alphas: conditional.values))

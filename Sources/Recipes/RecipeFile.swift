@@ -87,6 +87,8 @@ public struct RecipeFile: Equatable, Sendable {
       default: throw value.unknown(key, among: ["tensors", "regex", "part", "layers", "alpha"])
       }
     }
+    // On the command line they stand between conditions; tensors have none in their names.
+    if rule.glob?.unicodeScalars.contains(";") == true { throw node.refusal("tensors has a semicolon", remedy: "write ? for it") }
     guard !rule.alphas.isEmpty else { throw node.refusal("the rule (\(rule.conditions)) has no alpha") }
     return rule
   }

@@ -119,6 +119,8 @@ struct RulesTests {
       ("part=mlp;layers=0-15:0.1,0.5", AlphaRule(part: .mlp, layers: 0...15, alphas: [0.1, 0.5])),
       ("layers=3;regex=a;b=c:-0.5", AlphaRule(regex: "a;b=c", layers: 3...3, alphas: [-0.5])),
       (":1e-3", AlphaRule(alphas: [0.001])),
+      // U+0600 makes one character with what follows it.
+      ("tensors=a=\u{600};regex=\u{600}:1", AlphaRule(glob: "a=\u{600}", regex: "\u{600}", alphas: [1])),
     ])
   func text(text: String, rule: AlphaRule) throws {
     #expect(try AlphaRule(text: text) == rule)

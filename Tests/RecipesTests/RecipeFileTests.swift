@@ -63,6 +63,7 @@ struct RecipeFileTests {
     #expect(refusal("rules:\n  - layers: 5-3\n    alpha: 1")?.message.contains("5-3") == true)
     #expect(refusal("rules:\n  - alpha: [1, x]")?.message.contains("'x', not a number") == true)
     #expect(refusal("sha256: perhaps")?.message.contains("not true or false") == true)
+    #expect(refusal("rules: {tensors: 'a;b', alpha: 1}")?.remedy == "write ? for it")
     #expect(refusal("alpha: [0.1, 0.2]")?.remedy?.contains("rules") == true)
     #expect(refusal("sft: {a: b}")?.message.contains("not a single value") == true)
     for text in ["", "- a\n- b", "just words", "a: [1", "a: 1\na: 2", "\u{0}", String(repeating: "#", count: 2 << 20)] {
