@@ -37,10 +37,14 @@ struct Expomerge: ParsableCommand {
       Glibc.exit(failure.exitCode)
     } catch {
       let code = exitCode(for: error)
-      guard !code.isSuccess, CommandLine.arguments.contains("--json") else { exit(withError: error) }
+      let recipe = RecipeArguments.file(in: Array(CommandLine.arguments.dropFirst()))
+      guard !code.isSuccess, CommandLine.arguments.contains("--json") else {
+        if let recipe, !code.isSuccess { Console.writeError("note: \(recipe) says some of the options") }
+        exit(withError: error)
+      }
       var console = Console()
       console.json = true
-      console.emit(ProblemMessage("error", Problem(.usage, message(for: error)), exitCode: code.rawValue))
+      console.emit(ProblemMessage("error", Problem(.usage, message(for: error), file: recipe), exitCode: code.rawValue))
       Glibc.exit(code.rawValue)
     }
   }

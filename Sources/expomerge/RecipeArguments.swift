@@ -12,17 +12,19 @@ enum RecipeArguments {
     valued: [
       "sft", "aligned", "alpha", "gamma", "dtype", "arithmetic", "vocabulary", "max-file-size", "shard-size", "output", "sync",
       "resume-trust", "listen", "listen-data", "limit-rate", "keys", "authorized", "threads", "read", "priority", "coordinator",
-      "server-key",
-    ], flags: ["sha256", "overwrite", "restart", "insecure", "wait"])
+      "server-key", "timeout", "log-format", "log-level",
+    ], flags: ["sha256", "overwrite", "restart", "insecure", "wait", "json", "quiet", "verbose"])
 
   /// Of the options, those that a command does not have; a recipe may be for all commands.
   private static let missing: [String: Set<String>] = [
-    "merge": ["priority", "coordinator", "server-key", "wait"],
+    "merge": ["priority", "coordinator", "server-key", "timeout", "wait"],
     "plan": [
       "sync", "resume-trust", "listen", "listen-data", "limit-rate", "keys", "authorized", "priority", "coordinator", "server-key",
-      "sha256", "overwrite", "restart", "insecure", "wait",
+      "timeout", "log-format", "log-level", "sha256", "overwrite", "restart", "insecure", "wait",
     ],
-    "submit": ["resume-trust", "listen", "listen-data", "limit-rate", "authorized", "threads", "read", "insecure"],
+    "submit": [
+      "resume-trust", "listen", "listen-data", "limit-rate", "authorized", "threads", "read", "log-format", "log-level", "insecure",
+    ],
   ]
 
   /// - Parameter arguments: without the program's name.
@@ -52,6 +54,12 @@ enum RecipeArguments {
       throw Failure(.badRecipe, Problem(.recipeInvalid, "is not text in UTF-8", file: path))
     }
     return try RecipeFile(text, file: path, options: options)
+  }
+
+  /// The file that a command line names, if it is one of a command that takes any.
+  static func file(in arguments: [String]) -> String? {
+    guard let command = arguments.first, commands.contains(command) else { return nil }
+    return place(in: arguments)?.path
   }
 
   /// Where `--recipe FILE` or `--recipe=FILE` is.
