@@ -31,7 +31,9 @@ struct AlphaMap {
         rules.append(try CompiledRule(rule))
       } catch {
         problems.append(
-          Problem(.ruleInvalid, "rule \(number + 1): '\(rule.regex ?? "")' is not a regular expression: \(error.reason)"))
+          Problem(
+            .ruleInvalid, "rule \(number + 1): '\(rule.regex ?? "")' is not a regular expression: \(error.reason)",
+            remedy: "put a backslash before brackets and the like that stand for themselves"))
       }
     }
     for name in names {

@@ -91,19 +91,19 @@ public struct Recipe: Sendable, Equatable, Codable {
       return [Problem(.ruleInvalid, "there are \(rules.count) rules", remedy: "at most \(Self.ruleLimit) are allowed")]
     }
     return rules.enumerated().compactMap { number, rule in
-      let what: String
+      let (what, remedy): (String, String)
       if rule.alphas.isEmpty || rule.alphas.count > Self.ruleLimit {
-        what = "has \(rule.alphas.count) alphas"
+        (what, remedy) = ("has \(rule.alphas.count) alphas", "give one, or several over the depth")
       } else if let alpha = rule.alphas.first(where: { !Float($0).isFinite }) {
-        what = "has the alpha \(alpha), not a finite f32"
+        (what, remedy) = ("has the alpha \(alpha), not a finite f32", "0.1 to 0.5 are usual")
       } else if [rule.glob, rule.regex].contains(where: { $0.map { $0.utf8.count > Self.patternLimit || $0.utf8.contains(0) } == true }) {
-        what = "has a pattern of more than \(Self.patternLimit) bytes"
+        (what, remedy) = ("has a pattern of more than \(Self.patternLimit) bytes, or a byte 0 in it", "write a shorter one")
       } else if let layers = rule.layers, layers.lowerBound < 0 {
-        what = "begins before layer 0"
+        (what, remedy) = ("begins before layer 0", "the first layer is 0")
       } else {
         return nil
       }
-      return Problem(.ruleInvalid, "rule \(number + 1) (\(rule.conditions.prefix(100))) \(what)")
+      return Problem(.ruleInvalid, "rule \(number + 1) (\(rule.conditions.prefix(100))) \(what)", remedy: remedy)
     }
   }
 

@@ -69,6 +69,42 @@ import Testing
     for worker in workers { #expect(worker.terminate() == 0) }
   }
 
+  @Test("a recipe names models as hubs do: they are looked for in the coordinator's cache, and beneath its roots")
+  func modelsByName() throws {
+    let tool = Tool(folder: folder.path)
+    #expect(try tool("sample", "--shape", "tiny", "--output", "pair").status == 0)
+    let cache = folder("hf/hub")
+    for side in ["sft", "aligned"] {
+      for name in TemporaryFolder.names(in: folder("pair/\(side)")) {
+        let bytes = try #require(TemporaryFolder.contents(folder("pair/\(side)").appending(name)))
+        folder.write(bytes, to: "hf/hub/models--org--\(side)/snapshots/0123abc/\(name)")
+      }
+      folder.write("0123abc", to: "hf/hub/models--org--\(side)/refs/main")
+    }
+    let rules = "alpha: 0.3\nshard_size: 64KiB\nrules: [{part: mlp, alpha: [0, 0.5]}, {tensors: '*embed*', alpha: 0}]\n"
+    folder.write("sft: pair/sft\naligned: pair/aligned\n" + rules, to: "paths.yaml")
+    #expect(try tool("merge", "--recipe", "paths.yaml", "--output", "expected").status == 0)
+    folder.write("sft: org/sft\naligned: org/aligned@main\n" + rules, to: "names.yaml")
+    let cluster = try TestCluster(folder.path, environment: ["HF_HUB_CACHE": cache.string], more: ["--root", folder.path.string])
+    let worker = try cluster.worker("streamed", roots: [])
+    func submit(_ output: String, _ more: String...) throws -> Tool.Result {
+      try tool.run(["submit", "--coordinator", cluster.address, "--recipe", "names.yaml", "--output", output, "--wait"] + more)
+    }
+    let submitted = try submit("out")
+    #expect(submitted.status == 0, "\(submitted.errors)")
+    // The manifest names where the inputs are.
+    let merged = contents("out").filter { $0.key != "expomerge.json" }
+    #expect(merged == contents("expected").filter { $0.key != "expomerge.json" } && merged.count > 3)
+    let missing = try submit("other", "--sft", "org/none")
+    #expect(missing.status == 66 && missing.errors.contains("hf download org/none"))
+    #expect(worker.terminate() == 0)
+    #expect(cluster.coordinator.terminate() == 0)
+    let confined = try TestCluster(
+      folder.path, state: folder("state2"), environment: ["HF_HUB_CACHE": cache.string], more: ["--root", folder("pair").string])
+    let refused = try tool("submit", "--coordinator", confined.address, "--recipe", "names.yaml", "--output", "pair/out", "--wait")
+    #expect(refused.status == 77, "\(refused.errors)")
+  }
+
   @Test("a slot that is done only after its output was stored is not forgotten")
   func slowSlot() throws {
     _ = try prepare()

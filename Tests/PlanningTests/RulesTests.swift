@@ -95,6 +95,8 @@ struct RulesTests {
     #expect(problems([AlphaRule(layers: -1...2, alphas: [1])]).first?.code == .ruleInvalid)
     #expect(problems([AlphaRule(glob: String(repeating: "*", count: 2000), alphas: [1])]).first?.code == .ruleInvalid)
     #expect(problems(Array(repeating: AlphaRule(alphas: [1]), count: 2000)).first?.code == .ruleInvalid)
+    #expect(problems([AlphaRule(regex: "(", alphas: [1])]).first?.remedy != nil)
+    #expect(problems([AlphaRule(alphas: [])]).first?.remedy != nil)
   }
 
   @Test("other rules are another plan; without any it is the plan of versions that had none")
