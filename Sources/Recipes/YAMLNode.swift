@@ -27,7 +27,9 @@ struct YAMLNode {
     self.file = file
   }
 
-  /// nil unless it is a map; keys that are no text are left out by nobody: they are refused.
+  /// Keys and values of a map, in order.
+  ///
+  /// - Throws: for anything else, and where a key is not a word.
   func entries(_ what: String) throws(Failure) -> [(key: String, value: YAMLNode)] {
     guard let mapping = node.mapping else { throw refusal("\(what) is not a map of keys and values") }
     var entries: [(key: String, value: YAMLNode)] = []
