@@ -19,21 +19,31 @@ enum CompleteOutput {
   ) throws(Failure) -> MergeJob.Outcome? {
     let (output, _) = try OutputFolder.places(path)
     let state = output.appending(OutputFolder.stateName)
-    guard try Directories.live.kind(of: output.appending(Manifest.fileName)) != nil,
-      let manifest = try? Manifest.read(from: output),
-      manifest.plan == plan.fingerprint, manifest.recipe == plan.recipe,
-      // Else a merge is not done with it.
-      try Directories.live.kind(of: state.appending(OutputFolder.journalName)) == nil,
-      try holds(output, manifest, plan, options), try isMade(manifest, of: plan)
+    var manifests: [Manifest] = []
+    for (number, variant) in plan.variants.enumerated() {
+      let folder = variant.folder(in: output)
+      guard try Directories.live.kind(of: folder.appending(Manifest.fileName)) != nil,
+        let manifest = try? Manifest.read(from: folder),
+        manifest.plan == plan.fingerprint(of: number), manifest.recipe == plan.recipe.single(number),
+        try holds(folder, manifest, plan, options), manifest.isMadeOfTheSame(as: manifests.first ?? manifest)
+      else { return nil }
+      manifests.append(manifest)
+    }
+    // Else a merge is not done with it.
+    guard try Directories.live.kind(of: state.appending(OutputFolder.journalName)) == nil, try isMade(manifests[0], of: plan)
     else { return nil }
-    if options.sync == .full { try sync(output, manifest) }
+    if options.sync == .full {
+      for (variant, manifest) in zip(plan.variants, manifests) { try sync(variant.folder(in: output), manifest) }
+      try Directories.live.sync(output)
+      try Directories.live.sync(output.removingLastComponent())
+    }
     if try Directories.live.kind(of: state) != nil { try OutputFolder.removeState(of: output) }
-    let sums = Dictionary(manifest.tensors.map { ($0.name, $0.sums) }) { first, _ in first }
+    let sums = Dictionary(manifests[0].tensors.map { ($0.name, $0.sums) }) { first, _ in first }
     let statistics = MergeStatistics(
       tensors: plan.pairs.map { sums[$0.name] ?? DeltaSums() },
       differing: Array(repeating: 0, count: plan.pairs.count), plan: plan)
     return MergeJob.Outcome(
-      output: output, manifest: manifest, statistics: statistics, warnings: [], resumed: plan.shardCount, redone: 0,
+      output: output, manifests: manifests, statistics: statistics, warnings: [], resumed: plan.shardCount, redone: 0,
       wasComplete: true)
   }
 
@@ -77,6 +87,10 @@ enum CompleteOutput {
     let files = names.map { output.pushing(FilePath($0)) }
     for file in files { try File.open(file).syncData() }
     for folder in Set(files.map { $0.removingLastComponent() }) { try Directories.live.sync(folder) }
-    try Directories.live.sync(output.removingLastComponent())
   }
+}
+
+extension Manifest {
+  /// Whether both are of the same pair.
+  fileprivate func isMadeOfTheSame(as other: Manifest) -> Bool { aligned == other.aligned && sft == other.sft }
 }

@@ -75,7 +75,7 @@ extension CoordinatorService {
     let phase = job.retryAt != nil ? Status.Job.waiting : job.context.progress.snapshot.phase.rawValue
     var status = Status.Job(
       job: id, kind: job.kind, state: job.state, phase: job.state.isOver ? "" : phase,
-      priority: job.priority, aligned: job.aligned, sft: job.sft, output: job.output, alpha: job.alpha)
+      priority: job.priority, aligned: job.aligned, sft: job.sft, output: job.output, alphas: job.alphas)
     status.bytes = job.bytes
     status.files = job.files
     status.shards = job.files.reduce(0) { $0 + $1.shards }

@@ -30,7 +30,7 @@ extension CoordinatorService {
       self.assumeIsolated { service in
         service.jobs[id] = ServedJob(
           id: id, aligned: plan.aligned.folder.string, sft: plan.sft.folder.string, output: output.string,
-          alpha: plan.recipe.alpha, priority: 0, context: service.configuration.context, startedAt: Self.now,
+          alphas: plan.recipe.alphas, priority: 0, context: service.configuration.context, startedAt: Self.now,
           completion: completion)
         service.prepare(id, output, options, hasCompany: hasCompany) { () throws(Failure) in (plan, []) }
       }
@@ -54,7 +54,7 @@ extension CoordinatorService {
       threads: configuration.context.threads, readMethod: configuration.context.readMethod)
     jobs[id] = ServedJob(
       id: id, aligned: submission.aligned, sft: submission.sft, output: submission.output,
-      alpha: submission.recipe.alpha, priority: submission.priority, context: context, startedAt: Self.now
+      alphas: submission.recipe.alphas, priority: submission.priority, context: context, startedAt: Self.now
     ) { _ in }
     let calls = configuration.calls
     prepare(id, FilePath(submission.output), options) { () throws(Failure) in
@@ -64,7 +64,7 @@ extension CoordinatorService {
       let plan = try Plan(
         aligned: Checkpoint.open(aligned, calls: calls), sft: Checkpoint.open(sft, calls: calls), recipe: submission.recipe)
       let look = try QuickLook.estimate(plan, context, calls: calls)
-      return (plan, plan.aligned.warnings + plan.sft.warnings + DeltaJudgement.warnings(about: look, isSample: true))
+      return (plan, plan.aligned.warnings + plan.sft.warnings + DeltaJudgement.warnings(about: look))
     } then: { reply($0) }
   }
 

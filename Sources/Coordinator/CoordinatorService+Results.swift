@@ -21,9 +21,10 @@ extension CoordinatorService {
     let plan = source.plan
     let shard = plan.shard(key.shard)
     let segments = finished.segments.map {
-      ShardResult.SegmentResult(pair: $0.pair, sums: $0.sums, differingBytes: $0.differingBytes)
+      ShardResult.SegmentResult(pair: $0.pair, sums: $0.sums, others: $0.others ?? [], differingBytes: $0.differingBytes)
     }
-    guard plan.accepts(segments, of: shard) else {
+    let result = ShardResult(shard: key.shard, digests: finished.digests, segments: segments)
+    guard plan.accepts(result) else {
       return tell(.refused(key, Problem(.resultInvalid, "the result is not that of the shard's segments")))
     }
     if let verification = jobs[key.job]?.verification {
@@ -32,7 +33,7 @@ extension CoordinatorService {
     guard let merge = jobs[key.job]?.merge else { return }
     if scheduler.output(of: session, for: key.job) == .streamed {
       let received = dataServer.assumeIsolated { $0.digest(of: key) }
-      guard received == finished.digest else {
+      guard received == result.digest else {
         return tell(
           .refused(
             key,
@@ -43,9 +44,8 @@ extension CoordinatorService {
       }
     }
     guard keeps else { return tell(.committed(key)) }
-    let result = ShardResult(shard: key.shard, digest: finished.digest, segments: segments)
     let name = scheduler.name(of: session) ?? ""
-    merge.journal.record(finished, bytes: shard.range.count, worker: name) { [loop] outcome in
+    merge.journal.record(finished, bytes: plan.outputBytes(of: shard), worker: name) { [loop] outcome in
       loop.perform { self.assumeIsolated { $0.recorded(key, result, outcome, of: merge, from: session) } }
     }
   }
@@ -60,7 +60,7 @@ extension CoordinatorService {
     case .success:
       let shard = merge.plan.shard(key.shard)
       merge.results.set(result, at: key.shard)
-      workers[session]?.meter.add(shard.range.count, at: Self.now)
+      workers[session]?.meter.add(merge.plan.outputBytes(of: shard), at: Self.now)
       didFinish(key.job, shard)
       tell(.committed(key))
     case .failure(let failure):
@@ -71,9 +71,10 @@ extension CoordinatorService {
 
   /// One more shard is in the output.
   func didFinish(_ id: JobID, _ shard: Plan.Shard) {
-    jobs[id]?.meter.add(shard.range.count, at: Self.now)
+    let bytes = jobs[id]?.source?.plan.outputBytes(of: shard) ?? 0
+    jobs[id]?.meter.add(bytes, at: Self.now)
     jobs[id]?.files[shard.file].done += 1
-    jobs[id]?.context.progress.add(shard.range.count)
+    jobs[id]?.context.progress.add(bytes)
     if let name = jobs[id]?.files[shard.file].name { jobs[id]?.context.progress.workingOn(name) }
   }
 
@@ -97,7 +98,7 @@ extension CoordinatorService {
       var digest: Digest128?
       var isUnread = false
       do throws(Failure) {
-        digest = try files[shard.file].digest(of: shard.range)
+        digest = try source.plan.digest(of: shard, in: files)
       } catch {
         logger.error("job \(id): \(error)")
         // A merge computes it again; what is proved has a problem of its own.
@@ -119,7 +120,7 @@ extension CoordinatorService {
     guard let merge = jobs[id]?.merge else { return }
     let shard = merge.plan.shard(number)
     jobs[id]?.files[shard.file].done -= 1
-    jobs[id]?.context.progress.add(-shard.range.count)
+    jobs[id]?.context.progress.add(-merge.plan.outputBytes(of: shard))
   }
 
   /// Reads an output file for its SHA-256.
@@ -128,7 +129,7 @@ extension CoordinatorService {
     jobThreads.submit { [self] in
       var sha256: String?
       do throws(Failure) {
-        sha256 = try merge.files[file].sha256(of: 0..<merge.plan.files[file].size, mayContinue: { !cancellation.isCancelled })
+        sha256 = try merge.files[file].sha256(of: 0..<merge.plan.outputs[file].size, mayContinue: { !cancellation.isCancelled })
       } catch {
         logger.error("job \(id): \(error)")
       }
@@ -139,6 +140,6 @@ extension CoordinatorService {
   func summed(_ id: JobID, _ file: Int, _ sha256: String) {
     guard let job = jobs[id], let merge = job.merge else { return }
     merge.sums.set(sha256, at: file)
-    job.context.progress.add(merge.plan.files[file].size)
+    job.context.progress.add(merge.plan.outputs[file].size)
   }
 }

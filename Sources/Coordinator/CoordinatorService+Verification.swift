@@ -20,7 +20,7 @@ extension CoordinatorService {
     let id = newJobID()
     let context = RunContext(threads: configuration.context.threads, readMethod: configuration.context.readMethod)
     jobs[id] = ServedJob(
-      id: id, aligned: request.aligned ?? "", sft: request.sft ?? "", output: request.folder, alpha: 0,
+      id: id, aligned: request.aligned ?? "", sft: request.sft ?? "", output: request.folder, alphas: [],
       priority: request.priority, isVerification: true, context: context, startedAt: Self.now
     ) { _ in }
     replies[id] = reply
@@ -48,7 +48,7 @@ extension CoordinatorService {
     jobs[id]?.verification = verification
     jobs[id]?.aligned = plan.aligned.folder.string
     jobs[id]?.sft = plan.sft.folder.string
-    jobs[id]?.alpha = plan.recipe.alpha
+    jobs[id]?.alphas = plan.recipe.alphas
     jobs[id]?.bytes = verification.bytes
     jobs[id]?.state = .running
     jobs[id]?.runningSince = Self.now

@@ -13,24 +13,28 @@ import ZeroMQ
 /// The coordinator's side of the data socket: reads slices for workers, takes in what they computed. Runs on the loop;
 /// files are read and written by threads of its own.
 actor DataServer {
-  /// A shard that a worker streams: written and digested chunk by chunk, in order.
+  /// A shard that a worker streams (`ShardStream`): written and digested chunk by chunk, in order.
   ///
   /// Sound to send: the next chunk is handed to a thread only when the loop has heard that the last is written.
   final class Stream: @unchecked Sendable {
     let key: Attempt
     let shard: Plan.Shard
-    let file: File
+    /// Of each variant.
+    private let files: [File]
+    let layout: ShardStream
 
-    private var hash = XXH3()
+    private let digests: [BlockDigest]
     private var written = 0
     private let ended = Atomic(false)
 
     private static let blockSize = 256 << 10
 
-    init(key: Attempt, shard: Plan.Shard, file: File) {
+    init(key: Attempt, shard: Plan.Shard, files: [File]) {
       self.key = key
       self.shard = shard
-      self.file = file
+      self.files = files
+      layout = ShardStream(shardBytes: shard.range.count, variants: files.count)
+      digests = files.map { _ in BlockDigest() }
     }
 
     /// Nothing is written any more.
@@ -38,19 +42,22 @@ actor DataServer {
     var hasEnded: Bool { ended.load(ordering: .acquiring) }
 
     /// By one thread at a time.
-    func write(_ bytes: UnsafeRawBufferPointer, at offset: Int) throws(Failure) {
+    ///
+    /// - Parameter position: bytes of the stream.
+    func write(_ bytes: UnsafeRawBufferPointer, at position: Int) throws(Failure) {
       if hasEnded { return }
+      let (variant, range) = layout.place(of: position)
       // In pieces that stay in a core's cache from the file to the digest.
       for start in stride(from: 0, to: bytes.count, by: Self.blockSize) {
         let block = UnsafeRawBufferPointer(rebasing: bytes[start..<min(start + Self.blockSize, bytes.count)])
-        try file.write(block, at: shard.range.lowerBound + offset + start)
-        hash.update(block)
+        try files[variant].write(block, at: shard.range.lowerBound + range.lowerBound + start)
+        digests[variant].update(block)
       }
       written += bytes.count
     }
 
     /// Of all bytes, once they are there.
-    var digest: Digest128? { written == shard.range.count ? hash.digest() : nil }
+    var digest: Digest128? { written == layout.count ? Digest128(combining: digests.map(\.digest)) : nil }
   }
 
   /// A chunk that waits to be written.
@@ -228,10 +235,13 @@ actor DataServer {
       return refuse(store.tag, route, "the lease is over")
     }
     let shard = merge.plan.shard(store.shard)
-    guard frame.count > 0, frame.count <= Limits.chunkBytes, store.offset + frame.count <= shard.range.count else {
-      return refuse(store.tag, route, "the chunk lies outside of its shard")
-    }
-    var inflow = inflows[store.key] ?? Inflow(stream: Stream(key: store.key, shard: shard, file: merge.files[shard.file]))
+    var inflow =
+      inflows[store.key]
+      ?? Inflow(stream: Stream(key: store.key, shard: shard, files: merge.plan.outputs(of: shard.file).map { merge.files[$0] }))
+    let layout = inflow.stream.layout
+    guard frame.count > 0, frame.count <= Limits.chunkBytes, store.offset < layout.count,
+      frame.count <= layout.place(of: store.offset).range.count
+    else { return refuse(store.tag, route, "the chunk lies outside of its shard") }
     let end = store.offset + frame.count
     if end <= inflow.written {
       // Said again after a lost connection; the answer was lost.

@@ -19,12 +19,18 @@ enum InterruptedPublication {
     guard try Directories.live.kind(of: journal) != nil else { return false }
     let lock = try FileLock.acquire(state.appending("lock"), holder: "process \(getpid()) on \(hostName)")
     // Else somebody has renamed the folder before it was complete, or has damaged it since.
-    guard try isPublishing(journal, options.permissions), (try? Manifest.read(from: output)) != nil else { return false }
+    guard try isPublishing(journal, options.permissions), try isComplete(output) else { return false }
     try removeOld(output, partial)
     if options.sync == .full { try Directories.live.sync(output.removingLastComponent()) }
     try OutputFolder.removeState(of: output)
     _ = consume lock
     return true
+  }
+
+  /// Whether there are checkpoints, with manifests that can be read.
+  private static func isComplete(_ output: FilePath) throws(Failure) -> Bool {
+    let folders = try Manifest.folders(in: output)
+    return !folders.isEmpty && folders.allSatisfy { (try? Manifest.read(from: $0)) != nil }
   }
 
   /// Whether a merge's journal says that its folder is about to get its name, or would say so if it could be read: what
@@ -56,12 +62,16 @@ enum InterruptedPublication {
     guard record.state == .publishing, let options = MergeJob.Options(stored: record.options) else { return false }
     let (output, partial) = try OutputFolder.places(FilePath(record.output), directories)
     guard try directories.kind(of: partial.appending(OutputFolder.stateName)) == nil,
-      try directories.kind(of: output.appending(Manifest.fileName)) != nil
+      try !Manifest.folders(in: output, directories).isEmpty
     else { return false }
-    let manifest = try Manifest.read(from: output, calls: calls)
     let shards = try journal.shards(of: record.number)
-    guard manifest.plan == record.plan, manifest.weights == Manifest.weightsDigest(of: shards.map(\.digest)) else {
-      return false
+    let variants = Plan.variants(of: record.recipe)
+    for (number, variant) in variants.enumerated() {
+      let manifest = try Manifest.read(from: variant.folder(in: output), calls: calls)
+      let digests = shards.compactMap { $0.digests.count == variants.count ? $0.digests[number] : nil }
+      guard manifest.recipe == record.recipe.single(number), manifest.plan == record.plan || variants.count > 1,
+        manifest.weights == Manifest.weightsDigest(of: digests)
+      else { return false }
     }
     try removeOld(output, partial, directories)
     if options.sync == .full { try directories.sync(output.removingLastComponent()) }

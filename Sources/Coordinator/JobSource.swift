@@ -22,7 +22,7 @@ final class JobSource: Sendable {
   /// Blocks.
   init(_ plan: Plan, method: ReadMethod?, calls: SystemCalls) throws(Failure) {
     self.plan = plan
-    try DescriptorLimit.require(plan.aligned.files.count + plan.sft.files.count + plan.files.count)
+    try DescriptorLimit.require(plan.aligned.files.count + plan.sft.files.count + plan.outputs.count)
     let aligned = try InputFiles(of: plan.aligned, method: method, calls: calls)
     let sft = try InputFiles(of: plan.sft, method: method, calls: calls)
     inputs = [.aligned: aligned, .sft: sft]

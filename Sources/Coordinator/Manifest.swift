@@ -33,6 +33,12 @@ public struct Manifest: Sendable, Equatable, Codable {
     public let bytes: Int
     /// XXH3-128.
     public let digest: Digest128
+
+    init(path: String, contents: [UInt8]) {
+      self.path = path
+      bytes = contents.count
+      digest = contents.withUnsafeBytes { XXH3.digest(of: $0) }
+    }
   }
 
   /// What was changed in a tensor, or in all of them.
@@ -73,6 +79,17 @@ public struct Manifest: Sendable, Equatable, Codable {
     return Array(data) + [UInt8(ascii: "\n")]
   }
 
+  /// The checkpoints that a merge has made: the folder, or those in it that are named by their alphas.
+  public static func folders(in output: FilePath, _ directories: Directories = .live) throws(Failure) -> [FilePath] {
+    var folders: [FilePath] = []
+    if try directories.kind(of: output.appending(fileName)) != nil { return [output] }
+    for name in try directories.names(in: output).sorted() where name.hasPrefix("alpha-") {
+      let folder = output.appending(name)
+      if try directories.kind(of: folder.appending(fileName)) != nil { folders.append(folder) }
+    }
+    return folders
+  }
+
   /// Reads the manifest of a merged checkpoint.
   public static func read(from folder: FilePath, calls: SystemCalls = .live) throws(Failure) -> Manifest {
     let path = folder.appending(fileName)
@@ -107,7 +124,7 @@ public struct Manifest: Sendable, Equatable, Codable {
 
   /// Nothing in a manifest is believed before it has been checked.
   private func check(_ path: FilePath) throws(Failure) {
-    guard recipe.problems().isEmpty, !files.isEmpty else { throw Self.refusal("has no valid recipe or no files", path) }
+    guard recipe.problems().isEmpty, recipe.alphas.count == 1, !files.isEmpty else { throw Self.refusal("has no valid recipe or no files", path) }
     for file in files {
       guard Self.staysInside(file.name), !file.name.utf8.contains(UInt8(ascii: "/")), (1...1 << 60).contains(file.bytes),
         file.shards.count == (file.bytes - 1) / recipe.shardSize + 1

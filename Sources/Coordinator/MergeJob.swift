@@ -49,7 +49,9 @@ public struct MergeJob: Sendable {
 
   public struct Outcome: Sendable {
     public let output: FilePath
-    public let manifest: Manifest
+    /// Of each variant.
+    public let manifests: [Manifest]
+    /// Of the first variant.
     public let statistics: MergeStatistics
     public let warnings: [Problem]
     /// Shards that an earlier run had done.

@@ -34,10 +34,10 @@ struct MergeJournal: Sendable {
     completion: @escaping @Sendable (Result<Void, Failure>) -> Void
   ) {
     let segments = finished.segments.map {
-      ShardRecord.Segment(pair: $0.pair, sums: $0.sums, differingBytes: $0.differingBytes)
+      ShardRecord.Segment(pair: $0.pair, sums: $0.sums, others: $0.others ?? [], differingBytes: $0.differingBytes)
     }
     let record = ShardRecord(
-      shard: finished.shard, digest: finished.digest, worker: worker, attempt: finished.attempt, epoch: epoch,
+      shard: finished.shard, digests: finished.digests, worker: worker, attempt: finished.attempt, epoch: epoch,
       bytes: bytes, milliseconds: finished.milliseconds, finishedAt: wallMilliseconds(), segments: segments)
     journal.record(record, of: number, completion: completion)
   }
@@ -47,10 +47,10 @@ struct MergeJournal: Sendable {
     var results: [Int: ShardResult] = [:]
     for record in try journal.shards(of: number) where record.shard < plan.shardCount {
       let segments = record.segments.map {
-        ShardResult.SegmentResult(pair: $0.pair, sums: $0.sums, differingBytes: $0.differingBytes)
+        ShardResult.SegmentResult(pair: $0.pair, sums: $0.sums, others: $0.others, differingBytes: $0.differingBytes)
       }
-      guard plan.accepts(segments, of: plan.shard(record.shard)) else { continue }
-      results[record.shard] = ShardResult(shard: record.shard, digest: record.digest, segments: segments)
+      let result = ShardResult(shard: record.shard, digests: record.digests, segments: segments)
+      if plan.accepts(result) { results[record.shard] = result }
     }
     return results
   }
@@ -138,7 +138,7 @@ extension Recipe {
     func compare<Value: Equatable>(_ name: String, _ then: Value, _ now: Value, _ text: (Value) -> String) {
       if then != now { differences.append("\(name) was \(text(then)) and is \(text(now))") }
     }
-    compare("alpha", alpha, now.alpha) { "\($0)" }
+    compare("alpha", alphas, now.alphas) { $0.map { "\($0)" }.joined(separator: ", ") }
     if rules != now.rules { differences.append("the rules for alpha are others") }
     compare("arithmetic", arithmetic, now.arithmetic) { $0.rawValue }
     compare("dtype", dtype, now.dtype) { $0?.rawValue ?? "that of aligned" }
@@ -150,17 +150,16 @@ extension Recipe {
 }
 
 extension Plan {
-  /// Whether statistics can be those of a shard's segments: sums of them must not overflow.
-  func accepts(_ segments: [ShardResult.SegmentResult], of shard: Shard) -> Bool {
-    let expected = self.segments(of: shard)
-    guard segments.map(\.pair) == expected.map(\.pair) else { return false }
-    return zip(segments, expected).allSatisfy { segment, place in
+  /// Whether a result can be that of its shard: sums of what it counts must not overflow.
+  func accepts(_ result: ShardResult) -> Bool {
+    let expected = self.segments(of: shard(result.shard))
+    guard result.digests.count == variants.count, result.segments.map(\.pair) == expected.map(\.pair) else { return false }
+    return zip(result.segments, expected).allSatisfy { segment, place in
       let bytes = UInt64(place.output.count)
       let sums = segment.sums
-      return segment.differingBytes <= bytes
-        && [
-          sums.elements, sums.unchanged, sums.nonFiniteInputs, sums.nonFiniteOutputs, sums.overflows,
-        ].allSatisfy { $0 <= bytes }
+      let counts = [sums.elements, sums.unchanged, sums.nonFiniteInputs] + ([sums.outputCounts] + segment.others).flatMap { [$0.nonFinite, $0.overflows] }
+      return segment.differingBytes <= bytes && counts.allSatisfy { $0 <= bytes }
+        && (segment.others.isEmpty || segment.others.count == variants.count - 1)
     }
   }
 }

@@ -15,11 +15,21 @@ extension Problem.Code {
 extension Report {
   /// Of a merge that is complete but for its name.
   ///
-  /// - Parameter shards: as the journal has them.
+  /// - Parameters:
+  ///   - manifests: of each variant.
+  ///   - variant: the one that the page is for; nil for all.
+  ///   - statistics: of each variant.
+  ///   - shards: as the journal has them.
   init(
-    _ manifest: Manifest, plan: Plan, statistics: MergeStatistics, output: FilePath, command: String, warnings: [Problem],
-    shards: [ShardRecord]
+    _ manifests: [Manifest], of variant: Int?, plan: Plan, statistics all: [MergeStatistics], output: FilePath, command: String,
+    warnings: [Problem], shards: [ShardRecord]
   ) {
+    let (manifest, statistics) = (manifests[variant ?? 0], all[variant ?? 0])
+    let shown = variant.map { [$0] } ?? Array(manifests.indices)
+    let recipe = variant == nil ? plan.recipe : manifest.recipe
+    func name(_ text: String, _ variant: Int) -> String {
+      shown.count == 1 ? text : "\(text), alpha \(plan.variants[variant].alpha)"
+    }
     let tensors = plan.pairs.indices.filter { plan.pairs[$0].extrapolatedElements > 0 }.map { index in
       let sums = statistics.tensors[index]
       // All that workers say they have seen.
@@ -33,23 +43,25 @@ extension Report {
       summary: summary, verdict: DeltaJudgement.verdict(on: statistics.total),
       problems: warnings + DeltaFindings.problems(in: summary),
       figures: [
-        Row("alpha", plan.recipe.alphaText), Row("added by this merge", Self.added(plan, statistics)), Row("parameters", Format.count(plan.parameterCount)),
-        Row("tensors", "\(plan.pairs.count)"), Row("written", Format.bytes(plan.outputBytes)),
-        Row("results too large for the dtype", "\(statistics.total.overflows)"),
-      ],
-      recipe: plan.recipe.rows + plan.recipe.rules.prefix(20).map { Row("rule", $0.text) } + [
+        Row("alpha", recipe.alphaText), Row("parameters", Format.count(plan.parameterCount)), Row("tensors", "\(plan.pairs.count)"),
+        Row("written", Format.bytes(plan.outputBytes / plan.variants.count * shown.count)),
+      ] + shown.map { Row(name("added by this merge", $0), Self.added(plan, $0, statistics)) }
+        + shown.map { Row(name("results too large for the dtype", $0), "\(all[$0].total.overflows)") },
+      recipe: recipe.rows + recipe.rules.prefix(20).map { Row("rule", $0.text) } + [
         Row("aligned", aligned.string), Row("sft", sft.string), Row("command", command),
-        Row("weights", "\(manifest.weights) (XXH3-128)"),
-      ] + plan.notes.prefix(20).map { Row("note", $0) },
-      alphas: plan.alphas,
+      ] + shown.map { Row(name("weights", $0), "\(manifests[$0].weights) (XXH3-128)") } + plan.notes.prefix(20).map { Row("note", $0) },
+      alphas: plan.alphas(of: shown),
       work: WorkLog(
         shards.map { .init(worker: $0.worker, bytes: $0.bytes, milliseconds: $0.milliseconds, finishedAt: $0.finishedAt) }),
       footer: "Written by expomerge \(manifest.version), \(Format.time(wallMilliseconds())).")
   }
 
   /// The norm of what was added to all tensors, each by its own alpha, over the norm of aligned's weights.
-  private static func added(_ plan: Plan, _ statistics: MergeStatistics) -> String {
-    let squares = zip(plan.pairs, statistics.tensors).reduce(0) { $0 + $1.0.alpha * $1.0.alpha * $1.1.deltaSquared }
+  private static func added(_ plan: Plan, _ variant: Int, _ statistics: MergeStatistics) -> String {
+    let squares = zip(plan.pairs, statistics.tensors).reduce(0) { squares, part in
+      let alpha = plan.alpha(of: part.0, in: variant)
+      return squares + alpha * alpha * part.1.deltaSquared
+    }
     let weights = statistics.total.alignedSquared
     return weights > 0 ? Format.percentage((squares / weights).squareRoot()) : "-"
   }

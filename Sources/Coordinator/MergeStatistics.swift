@@ -25,13 +25,15 @@ public struct MergeStatistics: Sendable, Equatable {
   /// Names of copied tensors that differ between the pair, with the number of bytes.
   public let differingCopies: [(name: String, bytes: UInt64)]
 
-  /// - Parameter results: of all shards, in the order of the plan, so that the sums do not depend on scheduling.
-  init(_ results: [ShardResult], plan: Plan) {
+  /// - Parameters:
+  ///   - results: of all shards, in the order of the plan, so that the sums do not depend on scheduling.
+  ///   - variant: index into the plan's variants.
+  init(_ results: [ShardResult], plan: Plan, variant: Int) {
     var tensors = Array(repeating: DeltaSums(), count: plan.pairs.count)
     var differing = Array(repeating: UInt64(0), count: plan.pairs.count)
     for result in results {
       for segment in result.segments {
-        tensors[segment.pair] += segment.sums
+        tensors[segment.pair] += segment.sums(of: variant)
         differing[segment.pair] += segment.differingBytes
       }
     }

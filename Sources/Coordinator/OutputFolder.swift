@@ -223,7 +223,9 @@ public struct OutputFolder: ~Copyable {
         .outputExists, "the output exists already", path,
         remedy: "choose another folder, or replace it with --overwrite")
     }
-    guard names.contains(where: { $0 == Manifest.fileName || $0.hasSuffix(".safetensors") }) else {
+    let isCheckpoint = names.contains { $0.hasSuffix(".safetensors") }
+    let made = try Manifest.folders(in: output, directories)
+    guard isCheckpoint || !made.isEmpty else {
       throw refusal(
         .outputExists, "the folder holds other things than a checkpoint, and is not replaced", path,
         remedy: "choose another folder, or remove it yourself")
@@ -271,12 +273,12 @@ public struct OutputFolder: ~Copyable {
   /// Makes the plan's files at their full size, so that a full disk is known at once. What is in them is kept where the
   /// merge is resumed.
   ///
-  /// - Returns: the files, and the numbers of those that were there, whole.
+  /// - Returns: those of the plan's `outputs`, and the numbers of those that were there, whole.
   func allocate(_ plan: Plan) throws(Failure) -> (files: [File], kept: Set<Int>) {
     var (left, present) = (plan.outputBytes, 0)
     if isResumed {
       try sweep(plan)
-      for planned in plan.files { present += Self.allocatedBytes(of: partial.appending(planned.name)) }
+      for planned in plan.outputs { present += Self.allocatedBytes(of: partial.pushing(FilePath(planned.path))) }
     }
     func noSpace() -> Failure {
       let available = FileSystemKind(at: partial)?.availableBytes ?? 0
@@ -290,11 +292,12 @@ public struct OutputFolder: ~Copyable {
           file: partial.string, remedy: "free some space or choose another place for the output"))
     }
     if let available = FileSystemKind(at: partial)?.availableBytes, available < left - present { throw noSpace() }
+    for variant in plan.variants { try directories.makeDirectory(variant.folder(in: partial)) }
     var files: [File] = []
     var kept: Set<Int> = []
-    for (index, planned) in plan.files.enumerated() {
+    for (index, planned) in plan.outputs.enumerated() {
       do throws(Failure) {
-        let path = partial.appending(planned.name)
+        let path = partial.pushing(FilePath(planned.path))
         let file = isResumed ? try File.openOrCreate(path, calls: calls) : try File.create(path, calls: calls)
         let size = try file.status().size
         if size == planned.size { kept.insert(index) }
@@ -312,13 +315,24 @@ public struct OutputFolder: ~Copyable {
   /// Removes all but weights that a merge goes on with: what stands beside them is made again. Links are not followed,
   /// and a file that has another name too is somebody else's.
   private func sweep(_ plan: Plan) throws(Failure) {
-    let weights = Set(plan.files.map(\.name))
-    for entry in try directories.entries(in: partial) where entry.string != Self.stateName {
-      let path = partial.appending(entry)
-      if weights.contains(entry.string), try directories.isSingleFile(path) { continue }
-      try directories.removeTree(path)
+    let weights = weights(of: plan)
+    let variants = Set(plan.variants.map { $0.folder(in: partial) })
+    func sweep(_ folder: FilePath) throws(Failure) {
+      for entry in try directories.entries(in: folder) {
+        let path = folder.appending(entry)
+        if path == partial.appending(Self.stateName) { continue }
+        if weights.contains(path), try directories.isSingleFile(path) { continue }
+        if variants.contains(path), try !directories.isSymbolicLink(path), try directories.kind(of: path) == .directory {
+          try sweep(path)
+        } else {
+          try directories.removeTree(path)
+        }
+      }
     }
+    try sweep(partial)
   }
+
+  private func weights(of plan: Plan) -> Set<FilePath> { Set(plan.outputs.map { partial.pushing(FilePath($0.path)) }) }
 
   /// Disk space that a file has; 0 where there is none.
   private static func allocatedBytes(of path: FilePath) -> Int {
@@ -326,13 +340,20 @@ public struct OutputFolder: ~Copyable {
     return path.withPlatformString { stat($0, &info) } == 0 ? Int(info.st_blocks) * 512 : 0
   }
 
-  /// Copies the files beside the weights; config.json follows the dtype of the output.
-  func copyCompanions(of checkpoint: Checkpoint, dtype: DType?) throws(Failure) -> [Manifest.OtherFile] {
+  /// Copies the files beside the weights, for each variant; config.json follows the dtype of the output.
+  ///
+  /// - Returns: those of one variant.
+  func copyCompanions(for plan: Plan) throws(Failure) -> [Manifest.OtherFile] {
     var copied: [Manifest.OtherFile] = []
-    for companion in checkpoint.companions {
-      let target = partial.pushing(FilePath(companion.path))
-      if target.removingLastComponent() != partial { try directories.makeDirectory(target.removingLastComponent()) }
-      copied.append(try write(Self.contents(of: companion.path, checkpoint, dtype, calls: calls), to: companion.path))
+    for companion in plan.aligned.companions {
+      let contents = try Self.contents(of: companion.path, plan.aligned, plan.recipe.dtype, calls: calls)
+      for variant in plan.variants {
+        let folder = variant.folder(in: partial)
+        let target = folder.pushing(FilePath(companion.path))
+        if target.removingLastComponent() != folder { try directories.makeDirectory(target.removingLastComponent()) }
+        try write(contents, to: variant.path(companion.path))
+      }
+      copied.append(.init(path: companion.path, contents: contents))
     }
     return copied
   }
@@ -347,19 +368,18 @@ public struct OutputFolder: ~Copyable {
     return try File.contents(of: checkpoint.folder.pushing(FilePath(companion)), limit: 1 << 30, calls: calls)
   }
 
-  @discardableResult
-  func write(_ contents: [UInt8], to name: String) throws(Failure) -> Manifest.OtherFile {
+  /// - Parameter path: from the output's folder.
+  func write(_ contents: [UInt8], to path: String) throws(Failure) {
     do throws(Failure) {
-      try File.create(partial.pushing(FilePath(name)), calls: calls).write(contents, at: 0)
+      try File.create(partial.pushing(FilePath(path)), calls: calls).write(contents, at: 0)
     } catch {
       throw error.aboutOutput
     }
-    return .init(path: name, bytes: contents.count, digest: contents.withUnsafeBytes { XXH3.digest(of: $0) })
   }
 
   /// Removes what could not be written whole.
-  func remove(_ name: String) {
-    try? directories.removeTree(partial.appending(name))
+  func remove(_ path: String) {
+    try? directories.removeTree(partial.pushing(FilePath(path)))
   }
 
   // MARK: ending
@@ -368,14 +388,15 @@ public struct OutputFolder: ~Copyable {
   ///
   /// - Parameter plan: whose weights are durable. They are left alone: a failure here is not taken for one of theirs.
   func sync(except plan: Plan) throws(Failure) {
-    try sync(partial, except: Set(plan.files.map(\.name)).union([Self.stateName]))
+    try sync(partial, except: weights(of: plan).union([partial.appending(Self.stateName)]))
   }
 
-  private func sync(_ folder: FilePath, except names: Set<String> = []) throws(Failure) {
-    for entry in try directories.entries(in: folder) where !names.contains(entry.string) {
+  private func sync(_ folder: FilePath, except paths: Set<FilePath>) throws(Failure) {
+    for entry in try directories.entries(in: folder) {
       let path = folder.appending(entry)
+      if paths.contains(path) { continue }
       switch try directories.kind(of: path) {
-      case .directory: try sync(path)
+      case .directory: try sync(path, except: paths)
       case .file: try File.openForUpdate(path, calls: calls).syncData()
       default: continue
       }

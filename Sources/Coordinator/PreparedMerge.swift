@@ -21,6 +21,7 @@ import Worker
 final class PreparedMerge: Sendable {
   let source: JobSource
   var plan: Plan { source.plan }
+  /// Those of the plan's `outputs`.
   let files: [File]
   let results: ResultSlots<ShardResult>
   let offer: CoordinatorMessage.JobOffer
@@ -39,6 +40,7 @@ final class PreparedMerge: Sendable {
   private let options: MergeJob.Options
   private let output: FilePath
   private let calls: SystemCalls
+  /// Of each variant.
   private let others: [Manifest.OtherFile]
   private let folder: Mutex<OutputFolder?>
   /// SHA-256 by output file, where they are wanted.
@@ -117,7 +119,7 @@ final class PreparedMerge: Sendable {
       let kept: Set<Int>
       (files, kept) = try folder.allocate(plan)
       CrashPoint.filesAllocated.pass()
-      others = try folder.copyCompanions(of: plan.aligned, dtype: plan.recipe.dtype)
+      others = try folder.copyCompanions(for: plan)
       try folder.write(Array(nonce.utf8), to: Self.nonceFile)
       let results = ResultSlots<ShardResult>(count: plan.shardCount)
       var (trusted, unchecked): ([Int: Digest128], [Int: Digest128]) = ([:], [:])
@@ -125,20 +127,21 @@ final class PreparedMerge: Sendable {
         let known = try journal!.results(plan)
         for (shard, result) in known { results.set(result, at: shard) }
         let synced = try journal!.journal.syncedFiles(of: job.number)
-        for (index, file) in plan.files.enumerated() {
-          let shards = file.firstShard..<file.firstShard + file.shardCount
+        for (file, planned) in plan.files.enumerated() {
+          let shards = planned.firstShard..<planned.firstShard + planned.shardCount
           let digests = Dictionary(uniqueKeysWithValues: shards.compactMap { shard in known[shard].map { (shard, $0.digest) } })
-          if options.trustsSynced && synced.contains(index) && kept.contains(index) && digests.count == shards.count {
+          let numbers = plan.outputs(of: file)
+          if options.trustsSynced && synced.isSuperset(of: numbers) && kept.isSuperset(of: numbers) && digests.count == shards.count {
             trusted.merge(digests) { $1 }
           } else {
             unchecked.merge(digests) { $1 }
             // It may be written to again.
-            if synced.contains(index) { try journal!.journal.forgetSynced(job.number, file: index) }
+            for number in numbers where synced.contains(number) { try journal!.journal.forgetSynced(job.number, file: number) }
           }
         }
       }
       self.results = results
-      sums = ResultSlots(count: plan.files.count)
+      sums = ResultSlots(count: plan.outputs.count)
       self.trusted = trusted
       self.unchecked = unchecked
     } catch {
@@ -183,7 +186,7 @@ final class PreparedMerge: Sendable {
   }
 
   /// Output files whose SHA-256 is wanted.
-  var sumCount: Int { options.sha256 ? plan.files.count : 0 }
+  var sumCount: Int { options.sha256 ? plan.outputs.count : 0 }
 
   /// Lets go of the output folder, and of the journal, if it is the merge's own.
   func close() {
@@ -210,13 +213,15 @@ final class PreparedMerge: Sendable {
     }
     if !journal.isOwn { try journal.journal.setState(journal.number, .complete, failure: nil) }
     return MergeJob.Outcome(
-      output: path, manifest: sealed.manifest, statistics: sealed.statistics, warnings: sealed.warnings + late,
+      output: path, manifests: sealed.manifests, statistics: sealed.statistics, warnings: sealed.warnings + late,
       resumed: unchecked.count + trusted.count, redone: differing.load(ordering: .relaxed))
   }
 
   /// A merge that only lacks its name.
   private struct Sealed {
-    let manifest: Manifest
+    /// Of each variant.
+    let manifests: [Manifest]
+    /// Of the first variant.
     let statistics: MergeStatistics
     let warnings: [Problem]
   }
@@ -226,32 +231,14 @@ final class PreparedMerge: Sendable {
     CrashPoint.shardsDone.pass()
     let results = results.values.compactMap { $0 }
     precondition(results.count == plan.shardCount)
-    let statistics = MergeStatistics(results, plan: plan)
-    var others = others
-    if let index = plan.index {
-      let contents = index.encoded(totalSize: plan.tensorBytes, totalParameters: plan.parameterCount)
-      others.append(try folder.write(contents, to: "model.safetensors.index.json"))
+    var manifests: [Manifest] = []
+    var statistics: [MergeStatistics] = []
+    for variant in plan.variants.indices {
+      statistics.append(MergeStatistics(results, plan: plan, variant: variant))
+      manifests.append(try seal(variant, results, statistics[variant], folder, context))
     }
-    var manifest = Manifest(
-      version: expomergeVersion, recipe: plan.recipe, plan: plan.fingerprint,
-      weights: Manifest.weightsDigest(of: results.map(\.digest)),
-      aligned: .init(path: offer.aligned.folder, files: offer.aligned.files),
-      sft: .init(path: offer.sft.folder, files: offer.sft.files),
-      files: plan.files.map { file in
-        let shards = results[file.firstShard..<file.firstShard + file.shardCount].map(\.digest)
-        return .init(name: file.name, bytes: file.size, shards: shards)
-      },
-      others: others, notes: plan.notes, total: statistics.total,
-      tensors: plan.pairs.indices.filter { plan.pairs[$0].isExtrapolated }.map { index in
-        .init(name: plan.pairs[index].name, sums: statistics.tensors[index])
-      })
-
-    for index in manifest.files.indices where options.sha256 { manifest.files[index].sha256 = sums.values[index] }
-    try folder.write(manifest.encoded(), to: Manifest.fileName)
-    try folder.write(Array(card(manifest).markdown.utf8), to: "README.md")
-    if options.sha256 { try writeChecksums(manifest, folder, context) }
     let warnings = warnings + self.warnings(about: statistics)
-    let unwritten = writeReport(manifest, statistics, warnings, folder)
+    let unwritten = writeReports(manifests, statistics, warnings, folder)
     CrashPoint.manifestWritten.pass()
 
     if options.sync == .full {
@@ -266,7 +253,42 @@ final class PreparedMerge: Sendable {
     // Its last page must be in the file before that moves.
     if journal.isOwn { journal.journal.close() }
     CrashPoint.publishing.pass()
-    return Sealed(manifest: manifest, statistics: statistics, warnings: warnings + unwritten)
+    return Sealed(manifests: manifests, statistics: statistics[0], warnings: warnings + unwritten)
+  }
+
+  /// Writes what stands beside the weights of one variant, as a merge of its own would.
+  private func seal(
+    _ variant: Int, _ results: [ShardResult], _ statistics: MergeStatistics, _ folder: borrowing OutputFolder,
+    _ context: RunContext
+  ) throws(Failure) -> Manifest {
+    let place = plan.variants[variant]
+    var others = others
+    if let index = plan.index {
+      let contents = index.encoded(totalSize: plan.tensorBytes, totalParameters: plan.parameterCount)
+      let name = "model.safetensors.index.json"
+      try folder.write(contents, to: place.path(name))
+      others.append(.init(path: name, contents: contents))
+    }
+    let digests = results.map { $0.digests[variant] }
+    var manifest = Manifest(
+      version: expomergeVersion, recipe: plan.recipe.single(variant), plan: plan.fingerprint(of: variant),
+      weights: Manifest.weightsDigest(of: digests),
+      aligned: .init(path: offer.aligned.folder, files: offer.aligned.files),
+      sft: .init(path: offer.sft.folder, files: offer.sft.files),
+      files: plan.files.map { file in
+        .init(name: file.name, bytes: file.size, shards: Array(digests[file.firstShard..<file.firstShard + file.shardCount]))
+      },
+      others: others, notes: plan.notes, total: statistics.total,
+      tensors: plan.pairs.indices.filter { plan.pairs[$0].isExtrapolated }.map { index in
+        .init(name: plan.pairs[index].name, sums: statistics.tensors[index])
+      })
+    if options.sha256 {
+      for index in manifest.files.indices { manifest.files[index].sha256 = sums.values[plan.outputs(of: index)[variant]] }
+    }
+    try folder.write(manifest.encoded(), to: place.path(Manifest.fileName))
+    try folder.write(Array(card(manifest, place).markdown.utf8), to: place.path("README.md"))
+    if options.sha256 { try writeChecksums(manifest, place, folder, context) }
+    return manifest
   }
 
   /// Makes the weights durable. A failed fdatasync(2) is not tried again: the kernel may have dropped the pages that it
@@ -279,7 +301,7 @@ final class PreparedMerge: Sendable {
         } catch {
           unsynced.withLock { _ = $0.insert(index) }
           // At once: whoever went on after a crash would find them in the page cache, and take them for written.
-          _ = try? forgetShards(of: index)
+          _ = try? forgetShards(of: index % plan.files.count)
           throw error
         }
         try journal.journal.setSynced(journal.number, file: index)
@@ -297,14 +319,15 @@ final class PreparedMerge: Sendable {
       defer { files = [] }
       return files
     }
-    for file in files { lost.formUnion(try forgetShards(of: file)) }
+    for file in Set(files.map { $0 % plan.files.count }) { lost.formUnion(try forgetShards(of: file)) }
     return lost
   }
 
+  /// - Parameter file: index into the plan's files.
   private func forgetShards(of file: Int) throws(Failure) -> Range<Int> {
     let shards = plan.files[file].firstShard..<plan.files[file].firstShard + plan.files[file].shardCount
     try journal.journal.forgetShards(of: journal.number, in: shards)
-    try journal.journal.forgetSynced(journal.number, file: file)
+    for number in plan.outputs(of: file) { try journal.journal.forgetSynced(journal.number, file: number) }
     return shards
   }
 
@@ -312,46 +335,57 @@ final class PreparedMerge: Sendable {
 
   /// Everything but the model card, which people edit, and the list itself.
   private func writeChecksums(
-    _ manifest: Manifest, _ folder: borrowing OutputFolder, _ context: RunContext
+    _ manifest: Manifest, _ place: Plan.Variant, _ folder: borrowing OutputFolder, _ context: RunContext
   ) throws(Failure) {
     let others = manifest.others.map(\.path) + [Manifest.fileName]
     var paths: [FilePath] = []
-    for other in others { paths.append(folder.partial.pushing(FilePath(other))) }
+    for other in others { paths.append(folder.partial.pushing(FilePath(place.path(other)))) }
     let sums = try Checksums.compute(paths, context)
     let all = manifest.files.map { ($0.name, $0.sha256 ?? "") } + zip(others, sums)
     let lines = all.sorted { $0.0 < $1.0 }.map { Checksums.line(file: $0, digest: $1) }
-    try folder.write(Array((lines.joined(separator: "\n") + "\n").utf8), to: Checksums.fileName)
+    try folder.write(Array((lines.joined(separator: "\n") + "\n").utf8), to: place.path(Checksums.fileName))
   }
 
-  /// Writes the page for people. That it cannot be written is no reason to lose a merge.
+  /// Writes the pages for people: one for each variant, and where there are several, one for all. That they cannot be
+  /// written is no reason to lose a merge.
   ///
-  /// - Returns: why it was not.
-  private func writeReport(
-    _ manifest: Manifest, _ statistics: MergeStatistics, _ warnings: [Problem], _ folder: borrowing OutputFolder
+  /// - Returns: why they were not.
+  private func writeReports(
+    _ manifests: [Manifest], _ statistics: [MergeStatistics], _ warnings: [Problem], _ folder: borrowing OutputFolder
   ) -> [Problem] {
+    var reports: [(path: String, variant: Int?)] = plan.variants.enumerated().map { ($1.path(Report.fileName), $0) }
+    if reports.count > 1 { reports.append((Report.fileName, nil)) }
     do throws(Failure) {
-      let report = Report(
-        manifest, plan: plan, statistics: statistics, output: output, command: options.command, warnings: warnings,
-        shards: try journal.journal.shards(of: journal.number))
-      try folder.write(Array(report.html.utf8), to: Report.fileName)
+      let shards = try journal.journal.shards(of: journal.number)
+      for (path, variant) in reports {
+        let report = Report(
+          manifests, of: variant, plan: plan, statistics: statistics, output: variant.map { plan.variants[$0].folder(in: output) } ?? output,
+          command: options.command, warnings: warnings, shards: shards)
+        try folder.write(Array(report.html.utf8), to: path)
+      }
       return []
     } catch {
-      folder.remove(Report.fileName)
+      for (path, _) in reports { folder.remove(path) }
       return error.problems.map { Problem(.reportNotWritten, "\(Report.fileName) is not written: \($0)") }
     }
   }
 
-  private func card(_ manifest: Manifest) -> ModelCard {
+  private func card(_ manifest: Manifest, _ place: Plan.Variant) -> ModelCard {
     ModelCard(
-      name: output.lexicallyNormalized().lastComponent?.string ?? "merged",
+      name: place.folder(in: output).lexicallyNormalized().lastComponent?.string ?? "merged",
       alignedName: ModelCard.modelName(of: FilePath(manifest.aligned.path)),
       sftName: ModelCard.modelName(of: FilePath(manifest.sft.path)),
       manifest: manifest, command: options.command, isTransformers: plan.aligned.config != nil)
   }
 
-  private func warnings(about statistics: MergeStatistics) -> [Problem] {
-    DeltaJudgement.warnings(about: statistics.total, isSample: false)
-      + statistics.differingCopies.map { name, bytes in
+  /// - Parameter statistics: of each variant; they differ in what is counted in the output.
+  private func warnings(about statistics: [MergeStatistics]) -> [Problem] {
+    var overflows: [(alpha: Double?, count: UInt64)] = []
+    for (variant, statistics) in zip(plan.variants, statistics) {
+      overflows.append((plan.variants.count > 1 ? variant.alpha : nil, statistics.total.overflows))
+    }
+    return DeltaJudgement.warnings(about: statistics[0].total, overflows: overflows)
+      + statistics[0].differingCopies.map { name, bytes in
         Problem(
           .copiedTensorDiffers, "the pair differs in \(bytes) bytes; the tensor is copied from aligned, as it is not floating-point",
           tensor: name)

@@ -15,8 +15,10 @@ extension Recipe {
 
 extension Plan {
   /// The alphas that tensors are extrapolated by, or the least and the largest where there are many.
-  var alphas: [Double] {
-    let all = Set(pairs.filter(\.isExtrapolated).map(\.alpha)).sorted()
+  ///
+  /// - Parameter shown: indices into the variants.
+  func alphas(of shown: [Int]) -> [Double] {
+    let all = Set(pairs.filter(\.isExtrapolated).flatMap { pair in shown.map { alpha(of: pair, in: $0) } }).sorted()
     guard all.count > 8, let least = all.first, let most = all.last else { return all }
     return [least, most]
   }

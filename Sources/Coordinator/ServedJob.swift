@@ -10,7 +10,7 @@ struct ServedJob {
   var aligned: String
   var sft: String
   let output: String
-  var alpha: Double
+  var alphas: [Double]
   let priority: Int
   var isVerification = false
   let context: RunContext
@@ -56,7 +56,7 @@ extension ServedJob {
   init(_ record: JobRecord, context: RunContext, startedAt: Instant) {
     self.init(
       id: JobID(record.number), aligned: record.aligned, sft: record.sft, output: record.output,
-      alpha: record.recipe.alpha, priority: record.priority, context: context, startedAt: startedAt
+      alphas: record.recipe.alphas, priority: record.priority, context: context, startedAt: startedAt
     ) { _ in }
     self.record = record
   }

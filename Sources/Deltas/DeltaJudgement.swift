@@ -108,9 +108,12 @@ public enum DeltaJudgement {
   }
 
   /// - Parameter isSample: whether the sums are of a few pages only.
-  public static func warnings(about sums: DeltaSums, isSample: Bool) -> [Problem] {
+  ///
+  /// - Parameter overflows: results that are too large, of a merge, by alpha where there are several; nil of a sample, where that
+  ///   is not known.
+  public static func warnings(about sums: DeltaSums, overflows: [(alpha: Double?, count: UInt64)]? = nil) -> [Problem] {
     var warnings: [Problem] = []
-    let where_ = isSample ? " in the pages looked at" : ""
+    let where_ = overflows == nil ? " in the pages looked at" : ""
     if isIdentical(sums) {
       warnings.append(
         Problem(
@@ -130,10 +133,10 @@ public enum DeltaJudgement {
           .nonFiniteWeights, "\(sums.nonFiniteInputs) elements of the inputs are infinite or NaN\(where_)",
           remedy: "check the checkpoints"))
     }
-    if sums.overflows > 0 && !isSample {
+    for (alpha, count) in overflows ?? [] where count > 0 {
       warnings.append(
         Problem(
-          .resultOverflows, "\(sums.overflows) results are too large for the output's dtype",
+          .resultOverflows, "\(count) results\(alpha.map { " with alpha \($0)" } ?? "") are too large for the output's dtype",
           remedy: "use a smaller alpha, or a dtype with a larger range"))
     }
     return warnings

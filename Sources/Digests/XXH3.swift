@@ -46,6 +46,19 @@ extension Digest128: LosslessStringConvertible, Codable {
   }
 }
 
+extension Digest128 {
+  /// One digest for several, in order; for one, that one.
+  public init(combining digests: [Digest128]) {
+    if digests.count == 1 {
+      self = digests[0]
+    } else {
+      var hasher = CanonicalHasher()
+      for digest in digests { hasher.combine(digest) }
+      self = hasher.digest()
+    }
+  }
+}
+
 /// XXH3-128 of a sequence of buffers (libxxhash).
 public struct XXH3: ~Copyable {
   private let state: OpaquePointer

@@ -15,14 +15,14 @@ extension Journal {
       guard shard.isPlausible else { throw Failure.cannotKeep("shard \(shard.shard) of job \(job): it has impossible numbers", path) }
       let insert = try db.cachedStatement(
         sql: """
-          INSERT OR REPLACE INTO shard (job, shard, digest, worker, attempt, epoch, bytes, milliseconds, finished_at, segments)
-          VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+          INSERT OR REPLACE INTO shard (job, shard, digest, worker, attempt, epoch, bytes, milliseconds, finished_at, segments, variants)
+          VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
           """)
       try Self.execute(
         insert,
         [
           job, shard.shard, shard.digest.blob, shard.worker, shard.attempt, shard.epoch, shard.bytes, shard.milliseconds,
-          shard.finishedAt, SegmentBlob.encode(shard.segments),
+          shard.finishedAt, SegmentBlob.encode(shard.segments), ShardVariants(shard).map { StoredJSON.encode($0) },
         ], of: job, path)
     }
     enqueue(Entry(work: work, completion: completion))
@@ -34,7 +34,7 @@ extension Journal {
       let rows = try Row.fetchCursor(
         db,
         sql: """
-          SELECT shard, digest, worker, attempt, epoch, bytes, milliseconds, finished_at, segments
+          SELECT shard, digest, worker, attempt, epoch, bytes, milliseconds, finished_at, segments, variants
           FROM shard WHERE job = ? ORDER BY shard
           """, arguments: [job])
       var shards: [ShardRecord] = []
@@ -95,14 +95,17 @@ extension ShardRecord {
   fileprivate init(_ row: Row, in path: FilePath) throws(Failure) {
     var reader = RowReader(row, of: "shard", in: path)
     shard = try reader.integer("shard")
-    digest = try reader.digest("digest")
+    let digest = try reader.digest("digest")
     worker = try reader.text("worker")
     attempt = try reader.integer("attempt")
     epoch = try reader.integer("epoch")
     bytes = try reader.integer("bytes")
     milliseconds = try reader.integer("milliseconds")
     finishedAt = try reader.integer("finished_at", from: .min)
-    guard let segments = SegmentBlob.decode(try reader.blob("segments")) else { throw reader.invalid("list of segments") }
+    guard var segments = SegmentBlob.decode(try reader.blob("segments")) else { throw reader.invalid("list of segments") }
+    let variants = try reader.optionalJSON(ShardVariants.self, "variants")
+    guard variants?.apply(to: &segments, digest: digest) != false else { throw reader.invalid("list of variants") }
+    digests = variants?.digests ?? [digest]
     self.segments = segments
   }
 }

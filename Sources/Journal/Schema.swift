@@ -65,6 +65,9 @@ enum Schema {
     migrator.registerMigration("2: exit codes of jobs that failed") { db in
       try db.execute(sql: "ALTER TABLE job ADD COLUMN exit_code INTEGER")
     }
+    migrator.registerMigration("3: shards of several variants") { db in
+      try db.execute(sql: "ALTER TABLE shard ADD COLUMN variants TEXT")
+    }
     return migrator
   }()
 }

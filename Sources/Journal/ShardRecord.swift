@@ -8,19 +8,23 @@ public struct ShardRecord: Sendable, Equatable {
     /// Of the plan's tensor pairs.
     public var pair: Int
     public var sums: DeltaSums
+    /// What is counted in the outputs of all variants but the first; none where that is nothing.
+    public var others: [OutputCounts]
     /// Bytes of a copied tensor in which the pair differs.
     public var differingBytes: UInt64
 
-    public init(pair: Int, sums: DeltaSums, differingBytes: UInt64) {
+    public init(pair: Int, sums: DeltaSums, others: [OutputCounts] = [], differingBytes: UInt64) {
       self.pair = pair
       self.sums = sums
+      self.others = others
       self.differingBytes = differingBytes
     }
   }
 
   /// Number in the plan, over all files.
   public var shard: Int
-  public var digest: Digest128
+  /// Of its bytes in each variant.
+  public var digests: [Digest128]
   /// Name of the worker.
   public var worker: String
   public var attempt: Int
@@ -34,11 +38,11 @@ public struct ShardRecord: Sendable, Equatable {
   public var segments: [Segment]
 
   public init(
-    shard: Int, digest: Digest128, worker: String, attempt: Int, epoch: Int, bytes: Int, milliseconds: Int,
+    shard: Int, digests: [Digest128], worker: String, attempt: Int, epoch: Int, bytes: Int, milliseconds: Int,
     finishedAt: Int, segments: [Segment]
   ) {
     self.shard = shard
-    self.digest = digest
+    self.digests = digests
     self.worker = worker
     self.attempt = attempt
     self.epoch = epoch
@@ -48,12 +52,15 @@ public struct ShardRecord: Sendable, Equatable {
     self.segments = segments
   }
 
+  /// Of all variants.
+  public var digest: Digest128 { Digest128(combining: digests) }
+
   /// Far more than a shard can have, and few enough for a value in SQLite.
   static let mostSegments = 1 << 22
 
   /// Whether reading it back would not be refused.
   var isPlausible: Bool {
-    min(shard, attempt, epoch, bytes, milliseconds) >= 0 && segments.count <= Self.mostSegments
+    min(shard, attempt, epoch, bytes, milliseconds) >= 0 && !digests.isEmpty && segments.count <= Self.mostSegments
       && segments.allSatisfy { $0.pair >= 0 }
   }
 }

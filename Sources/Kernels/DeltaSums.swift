@@ -40,6 +40,12 @@ public struct DeltaSums: Sendable, Equatable, Codable {
     sum.overflows += part.overflows
   }
 
+  /// What was counted in the output.
+  public var outputCounts: OutputCounts {
+    get { OutputCounts(nonFinite: nonFiniteOutputs, overflows: overflows) }
+    set { (nonFiniteOutputs, overflows) = (newValue.nonFinite, newValue.overflows) }
+  }
+
   /// ‖d‖ / ‖a‖; nil where a is zero everywhere.
   public var relativeNorm: Double? {
     alignedSquared > 0 ? (deltaSquared / alignedSquared).squareRoot() : nil
@@ -49,6 +55,19 @@ public struct DeltaSums: Sendable, Equatable, Codable {
   public var cosine: Double? {
     let norms = alignedSquared.squareRoot() * sftSquared.squareRoot()
     return norms > 0 ? dot / norms : nil
+  }
+}
+
+/// What is counted in an output: of several outputs of a pair, made with different alphas, each has its own.
+public struct OutputCounts: Sendable, Equatable, Codable {
+  /// Elements that are infinite or NaN.
+  public var nonFinite: UInt64
+  /// Elements with finite inputs whose result is too large for the output's dtype.
+  public var overflows: UInt64
+
+  public init(nonFinite: UInt64 = 0, overflows: UInt64 = 0) {
+    self.nonFinite = nonFinite
+    self.overflows = overflows
   }
 }
 

@@ -12,6 +12,11 @@ extension Plan {
     hasher.combine("expomerge plan")
     hasher.combine(version)
     hasher.combine(recipe.alpha)
+    if recipe.alphas.count > 1 {
+      hasher.combine("alphas")
+      hasher.combine(recipe.alphas.count)
+      for alpha in recipe.alphas { hasher.combine(alpha) }
+    }
     hasher.combine(recipe.arithmetic.rawValue)
     hasher.combine(recipe.dtype?.rawValue ?? "")
     hasher.combine(recipe.vocabulary.rawValue)

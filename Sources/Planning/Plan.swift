@@ -1,10 +1,27 @@
 public import Checkpoint
 public import Diagnostics
 public import Digests
+public import SystemPackage
 
 /// Everything about a merge that can be known before its first byte: output files, shards, and where each byte comes
 /// from. A pure function of recipe and headers.
+///
+/// A merge with several alphas makes a checkpoint of each, its *variants*: they have the same files, and a shard is the same
+/// range of one file in all of them, so that the inputs are read once.
 public struct Plan: Sendable {
+  /// One of the checkpoints that a merge makes.
+  public struct Variant: Sendable, Equatable {
+    public let alpha: Double
+    /// In the output; empty where there is one variant.
+    public let folder: String
+
+    /// From the output's folder.
+    public func path(_ name: String) -> String { folder.isEmpty ? name : "\(folder)/\(name)" }
+
+    /// The checkpoint's folder.
+    public func folder(in output: FilePath) -> FilePath { folder.isEmpty ? output : output.appending(folder) }
+  }
+
   public struct OutputFile: Sendable {
     public let name: String
     /// Everything before the data.
@@ -20,7 +37,7 @@ public struct Plan: Sendable {
     public let shardCount: Int
   }
 
-  /// An aligned range of one output file, header included: the unit of work.
+  /// An aligned range of one output file, header included, in all variants: the unit of work.
   public struct Shard: Sendable, Equatable {
     public let number: Int
     /// Index into `files`.
@@ -39,6 +56,8 @@ public struct Plan: Sendable {
   public let aligned: Checkpoint
   public let sft: Checkpoint
   public let pairs: [TensorPair]
+  public let variants: [Variant]
+  /// Of each variant.
   public let files: [OutputFile]
   public let shardCount: Int
   /// Exceptions that were made, in words: tied heads, overlapping vocabularies.
@@ -71,6 +90,7 @@ public struct Plan: Sendable {
         firstShard: firstShard, shardCount: shards)
     }
     shardCount = firstShard
+    variants = Self.variants(of: recipe)
     self.recipe = recipe
     self.aligned = aligned
     self.sft = sft
@@ -81,9 +101,9 @@ public struct Plan: Sendable {
 
   // MARK: totals
 
-  /// Bytes of all output files, headers included.
-  public var outputBytes: Int { files.reduce(0) { $0 + $1.size } }
-  /// Bytes of all tensors written.
+  /// Bytes of all output files of all variants, headers included.
+  public var outputBytes: Int { variants.count * files.reduce(0) { $0 + $1.size } }
+  /// Bytes of all tensors of one variant.
   public var tensorBytes: Int { pairs.reduce(0) { $0 + $1.byteCount } }
   /// Elements of all tensors.
   public var parameterCount: Int { pairs.reduce(0) { $0 + $1.elementCount } }
@@ -92,7 +112,7 @@ public struct Plan: Sendable {
     pairs.reduce(0) { $0 + $1.aligned.range.count + ($1.treatment == .keep ? 0 : $1.sft.range.count) }
   }
 
-  /// `model.safetensors.index.json`; nil where there is one file only.
+  /// `model.safetensors.index.json` of each variant; nil where it has one file only.
   public var index: CheckpointIndex? {
     guard files.count > 1 else { return nil }
     var map: [String: String] = [:]

@@ -18,8 +18,9 @@ public struct Recipe: Sendable, Equatable, Codable {
     case overlap
   }
 
-  /// How far to go beyond aligned: out = aligned + alpha·(aligned - sft), equation 2 of arXiv:2404.16792.
-  public var alpha: Double
+  /// How far to go beyond aligned: out = aligned + alpha·(aligned - sft), equation 2 of arXiv:2404.16792. Where there are
+  /// several, each makes a checkpoint.
+  public var alphas: [Double]
   /// For tensors that have another.
   public var rules: [AlphaRule]
   public var arithmetic: Arithmetic
@@ -35,7 +36,16 @@ public struct Recipe: Sendable, Equatable, Codable {
     alpha: Double, rules: [AlphaRule] = [], arithmetic: Arithmetic = .float32, dtype: DType? = nil, vocabulary: Vocabulary = .refuse,
     maxFileSize: Int = 5_000_000_000, shardSize: Int = 64 << 20
   ) {
-    self.alpha = alpha
+    self.init(
+      alphas: [alpha], rules: rules, arithmetic: arithmetic, dtype: dtype, vocabulary: vocabulary, maxFileSize: maxFileSize,
+      shardSize: shardSize)
+  }
+
+  public init(
+    alphas: [Double], rules: [AlphaRule] = [], arithmetic: Arithmetic = .float32, dtype: DType? = nil,
+    vocabulary: Vocabulary = .refuse, maxFileSize: Int = 5_000_000_000, shardSize: Int = 64 << 20
+  ) {
+    self.alphas = alphas
     self.rules = rules
     self.arithmetic = arithmetic
     self.dtype = dtype
@@ -44,10 +54,43 @@ public struct Recipe: Sendable, Equatable, Codable {
     self.shardSize = shardSize
   }
 
+  /// The first.
+  public var alpha: Double { alphas[0] }
+
+  /// What makes one of the checkpoints alone.
+  ///
+  /// - Parameter variant: index into `alphas`.
+  public func single(_ variant: Int) -> Recipe {
+    var recipe = self
+    recipe.alphas = [alphas[variant]]
+    return recipe
+  }
+
+  private enum CodingKeys: String, CodingKey {
+    case alpha, alphas, rules, arithmetic, dtype, vocabulary, maxFileSize, shardSize
+  }
+
+  /// A recipe with one alpha is written as before there could be several.
+  public func encode(to encoder: any Encoder) throws {
+    var container = encoder.container(keyedBy: CodingKeys.self)
+    try container.encode(alpha, forKey: .alpha)
+    if alphas.count > 1 { try container.encode(alphas, forKey: .alphas) }
+    try container.encode(rules, forKey: .rules)
+    try container.encode(arithmetic, forKey: .arithmetic)
+    try container.encodeIfPresent(dtype, forKey: .dtype)
+    try container.encode(vocabulary, forKey: .vocabulary)
+    try container.encode(maxFileSize, forKey: .maxFileSize)
+    try container.encode(shardSize, forKey: .shardSize)
+  }
+
   /// In recipes of versions that had no rules there are none.
   public init(from decoder: any Decoder) throws {
     let container = try decoder.container(keyedBy: CodingKeys.self)
-    alpha = try container.decode(Double.self, forKey: .alpha)
+    let alpha = try container.decode(Double.self, forKey: .alpha)
+    alphas = try container.decodeIfPresent([Double].self, forKey: .alphas) ?? [alpha]
+    guard alphas.first == alpha else {
+      throw DecodingError.dataCorruptedError(forKey: .alphas, in: container, debugDescription: "alpha is not the first of alphas")
+    }
     rules = try container.decodeIfPresent([AlphaRule].self, forKey: .rules) ?? []
     arithmetic = try container.decode(Arithmetic.self, forKey: .arithmetic)
     dtype = try container.decodeIfPresent(DType.self, forKey: .dtype)
@@ -67,8 +110,14 @@ public struct Recipe: Sendable, Equatable, Codable {
       problems.append(
         Problem(.dtypeNotFloat, "the output's dtype \(dtype.rawValue) is not floating-point", remedy: "choose bf16, f16, f32 or f64"))
     }
-    if !Float(alpha).isFinite {
+    for alpha in alphas where !Float(alpha).isFinite {
       problems.append(Problem(.alphaInvalid, "alpha is \(alpha), not a finite f32", remedy: "0.1 to 0.5 are usual"))
+    }
+    if !(1...Self.alphaLimit).contains(alphas.count) {
+      problems.append(
+        Problem(.alphaInvalid, "there are \(alphas.count) alphas", remedy: "give 1 to \(Self.alphaLimit), and the others to another merge"))
+    } else if Set(alphas).count < alphas.count {
+      problems.append(Problem(.alphaInvalid, "two of the alphas \(alphaText) are the same", remedy: "give each once"))
     }
     problems += ruleProblems
     if shardSize < Self.shardGranule || shardSize % Self.shardGranule != 0 || shardSize > 1 << 40 {
@@ -83,6 +132,8 @@ public struct Recipe: Sendable, Equatable, Codable {
     return problems
   }
 
+  /// A worker has a buffer for each.
+  public static let alphaLimit = 32
   private static let ruleLimit = 1000
   private static let patternLimit = 1000
 
@@ -108,5 +159,8 @@ public struct Recipe: Sendable, Equatable, Codable {
   }
 
   /// The alphas in a few words.
-  public var alphaText: String { rules.isEmpty ? "\(alpha)" : "\(alpha), \(rules.count == 1 ? "1 rule" : "\(rules.count) rules")" }
+  public var alphaText: String {
+    let text = alphas.map { "\($0)" }.joined(separator: ", ")
+    return rules.isEmpty ? text : "\(text), \(rules.count == 1 ? "1 rule" : "\(rules.count) rules")"
+  }
 }

@@ -31,14 +31,14 @@ public struct Segment: Sendable, Equatable {
 }
 
 extension Plan {
-  /// What a shard holds behind the header, in order and without gaps.
-  public func segments(of shard: Shard) -> [Segment] {
+  /// What a shard holds behind the header, in order and without gaps. Those of variants differ in their alphas only.
+  public func segments(of shard: Shard, variant: Int = 0) -> [Segment] {
     let file = files[shard.file]
     var segments: [Segment] = []
     var index = file.ranges.partitioningIndex { $0.upperBound > shard.range.lowerBound }
     while index < file.ranges.count, file.ranges[index].lowerBound < shard.range.upperBound {
       let part = file.ranges[index].clamped(to: shard.range)
-      if !part.isEmpty { append(part, of: file.pairs[index], at: file.ranges[index].lowerBound, to: &segments) }
+      if !part.isEmpty { append(part, of: file.pairs[index], at: file.ranges[index].lowerBound, variant, to: &segments) }
       index += 1
     }
     return segments
@@ -47,7 +47,7 @@ extension Plan {
   /// - Parameters:
   ///   - part: bytes of the output file.
   ///   - start: where the tensor starts in the output file.
-  private func append(_ part: Range<Int>, of index: Int, at start: Int, to segments: inout [Segment]) {
+  private func append(_ part: Range<Int>, of index: Int, at start: Int, _ variant: Int, to segments: inout [Segment]) {
     let pair = pairs[index]
     switch pair.treatment {
     case .copy:
@@ -70,7 +70,7 @@ extension Plan {
             pair: index,
             action: .compute(
               .extrapolate(
-                alpha: pair.alpha, arithmetic: recipe.arithmetic, aligned: aligned, sft: sft, output: output)),
+                alpha: alpha(of: pair, in: variant), arithmetic: recipe.arithmetic, aligned: aligned, sft: sft, output: output)),
             output: outputRange(computed, size: output.size, at: start),
             aligned: source(pair.aligned, elements: computed, size: aligned.size),
             sft: source(pair.sft, elements: computed, size: sft.size)))

@@ -36,7 +36,7 @@ public struct TensorPair: Sendable, Equatable {
   /// For a copied tensor only to compare with.
   public let sft: Place
   public let treatment: Treatment
-  /// How far it is extrapolated.
+  /// How far it is extrapolated; in the first variant, where it has no rule.
   public let alpha: Double
   /// Index into the recipe's rules; nil where the alpha is the recipe's.
   public let rule: Int?

@@ -50,11 +50,9 @@ public struct RecipeFile: Equatable, Sendable {
       } else if options.flags.contains(name) {
         if try value.truth(key) { settings.append(Setting(name, nil)) }
       } else if options.valued.contains(name) {
-        if name == "alpha" && value.isList {
-          throw value.refusal(
-            "alpha is a list", remedy: "give one alpha here, and several over the depth of the model in a rule: rules: [{alpha: [0.1, 0.5]}]")
-        }
-        settings.append(Setting(name, try value.text(key)))
+        // A checkpoint of each; over the depth of a model they stand in a rule.
+        let words = name == "alpha" ? try value.items.map { (item) throws(Failure) in try item.text(key) } : [try value.text(key)]
+        settings.append(Setting(name, words.joined(separator: ",")))
       } else {
         let known = options.valued.union(options.flags).union(["rules"])
         throw value.unknown(key, among: known)

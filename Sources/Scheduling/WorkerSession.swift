@@ -52,7 +52,7 @@ public struct WorkerSession: Sendable {
     /// The slot is free again. A streamed output may still be on its way.
     case computed(TaskID)
     case finished(
-      TaskID, digest: Digest128, milliseconds: Int, segments: [WorkerMessage.Finished.Segment], sha256: String? = nil)
+      TaskID, digests: [Digest128], milliseconds: Int, segments: [WorkerMessage.Finished.Segment], sha256: String? = nil)
     case failed(TaskID, WorkerMessage.Failed.Cause, input: WorkerMessage.Failed.Input?, Problem)
     /// A task has left its slot without a result: it was abandoned, or the fence has ended it.
     case left(TaskID)
@@ -167,9 +167,9 @@ public struct WorkerSession: Sendable {
         // It may have been abandoned while this was on its way.
         leaving.remove(id)
         update(id) { if $0.phase == .computing { $0.phase = .delivering } }
-      case .finished(let id, let digest, let milliseconds, let segments, let sha256):
+      case .finished(let id, let digests, let milliseconds, let segments, let sha256):
         report(id) {
-          .finished(.init($0, digest: digest, milliseconds: milliseconds, segments: segments, sha256: sha256))
+          .finished(.init($0, digests: digests, milliseconds: milliseconds, segments: segments, sha256: sha256))
         }
       case .failed(let id, let cause, let input, let problem):
         report(id) { .failed(.init($0, cause: cause, input: input, problem: .init(problem))) }

@@ -1,4 +1,5 @@
 import Diagnostics
+import Digests
 import Planning
 
 extension WorkerMessage {
@@ -20,6 +21,10 @@ extension WorkerMessage {
       try require(prepared.notes.count <= Limits.notes, "the number of notes")
     case .finished(let finished):
       try require((0..<1 << 40).contains(finished.milliseconds), "milliseconds")
+      if let variants = finished.variants {
+        try require((2...Recipe.alphaLimit).contains(variants.count), "the number of variants")
+        try require(Digest128(combining: variants) == finished.digest, "digest")
+      }
       if let sha256 = finished.sha256 {
         let isHexadecimal = sha256.utf8.allSatisfy { (48...57).contains($0) || (97...102).contains($0) }
         try require(sha256.utf8.count == 64 && isHexadecimal, "sha256")

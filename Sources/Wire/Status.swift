@@ -58,7 +58,8 @@ public struct Status: Sendable, Equatable, Codable {
     public var aligned: String
     public var sft: String
     public var output: String
-    public var alpha: Double
+    /// One, or several that make a checkpoint each; none where it is not known yet.
+    public var alphas: [Double]
     public var bytes = 0
     public var bytesDone = 0
     public var shards = 0
@@ -78,7 +79,7 @@ public struct Status: Sendable, Equatable, Codable {
 
     public init(
       job: JobID, kind: Kind = .merge, state: JobState, phase: String, priority: Int, aligned: String, sft: String, output: String,
-      alpha: Double
+      alphas: [Double]
     ) {
       self.job = job
       self.kind = kind
@@ -88,7 +89,7 @@ public struct Status: Sendable, Equatable, Codable {
       self.aligned = aligned
       self.sft = sft
       self.output = output
-      self.alpha = alpha
+      self.alphas = alphas
     }
   }
 

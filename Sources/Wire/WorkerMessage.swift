@@ -108,11 +108,14 @@ public enum WorkerMessage: Sendable, Equatable {
       /// Index into the plan's pairs.
       public let pair: Int
       public let sums: DeltaSums
+      /// What is counted in the outputs of all variants but the first; nil where that is nothing.
+      public let others: [OutputCounts]?
       public let differingBytes: UInt64
 
-      public init(pair: Int, sums: DeltaSums, differingBytes: UInt64) {
+      public init(pair: Int, sums: DeltaSums, others: [OutputCounts] = [], differingBytes: UInt64) {
         self.pair = pair
         self.sums = sums
+        self.others = others.isEmpty ? nil : others
         self.differingBytes = differingBytes
       }
     }
@@ -120,8 +123,10 @@ public enum WorkerMessage: Sendable, Equatable {
     public var job: JobID
     public var shard: Int
     public var attempt: Int
-    /// XXH3-128 of the shard's bytes.
+    /// XXH3-128 of the shard's bytes; of several variants, one digest for `variants`.
     public var digest: Digest128
+    /// XXH3-128 of the shard's bytes in each variant, where it has several and was not read back.
+    public var variants: [Digest128]?
     /// From the start of computing to the last byte written.
     public var milliseconds: Int
     /// None where it was read back.
@@ -130,18 +135,22 @@ public enum WorkerMessage: Sendable, Equatable {
     public var sha256: String?
 
     public init(
-      _ attempt: Attempt, digest: Digest128, milliseconds: Int, segments: [Segment], sha256: String? = nil
+      _ attempt: Attempt, digests: [Digest128], milliseconds: Int, segments: [Segment], sha256: String? = nil
     ) {
       job = attempt.job
       shard = attempt.shard
       self.attempt = attempt.attempt
-      self.digest = digest
+      digest = Digest128(combining: digests)
+      variants = digests.count > 1 ? digests : nil
       self.milliseconds = milliseconds
       self.segments = segments
       self.sha256 = sha256
     }
 
     public var key: Attempt { Attempt(job: job, shard: shard, attempt: attempt) }
+
+    /// Of each variant.
+    public var digests: [Digest128] { variants ?? [digest] }
   }
 
   /// A shard could not be computed. Resent until acknowledged.

@@ -284,7 +284,7 @@ final class DataLink {
       delivery.sent = max(0, delivery.sent - 1)
       delivery.output.didStore()
     }
-    guard end == delivery.task.shard.range.count, let index = deliveries.firstIndex(where: { $0 === delivery }) else {
+    guard end == delivery.task.outputBytes, let index = deliveries.firstIndex(where: { $0 === delivery }) else {
       return nil
     }
     deliveries.remove(at: index)

@@ -2,7 +2,28 @@ import Crypto
 public import Diagnostics
 public import Digests
 public import FileIO
+public import Planning
 public import SystemPackage
+
+extension Plan {
+  /// Reads back what the output holds of a shard.
+  ///
+  /// - Parameters:
+  ///   - files: those of `outputs`.
+  ///   - mayContinue: asked before each block; false ends it.
+  ///   - didRead: told the bytes of each block.
+  /// - Returns: that of all variants; nil if it was ended.
+  public func digest(
+    of shard: Shard, in files: [File], mayContinue: () -> Bool = { true }, didRead: (Int) -> Void = { _ in }
+  ) throws(Failure) -> Digest128? {
+    var digests: [Digest128] = []
+    for number in outputs(of: shard.file) {
+      guard let digest = try files[number].digest(of: shard.range, mayContinue: mayContinue, didRead: didRead) else { return nil }
+      digests.append(digest)
+    }
+    return Digest128(combining: digests)
+  }
+}
 
 extension File {
   /// XXH3-128 of a range.

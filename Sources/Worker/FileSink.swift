@@ -1,16 +1,17 @@
 public import Diagnostics
 public import FileIO
 
-/// Writes into an output file.
+/// Writes into output files.
 public struct FileSink: ShardSink {
-  private let file: File
+  private let files: [File]
 
-  public init(_ file: File) {
-    self.file = file
+  /// - Parameter files: of each variant.
+  public init(_ files: [File]) {
+    self.files = files
   }
 
-  public func write(_ block: UnsafeRawBufferPointer, at offset: Int) throws(Failure) {
-    try file.write(block, at: offset)
+  public func write(_ block: UnsafeRawBufferPointer, at offset: Int, variant: Int) throws(Failure) {
+    try files[variant].write(block, at: offset)
   }
 }
 
@@ -18,5 +19,5 @@ public struct FileSink: ShardSink {
 public struct NoSink: ShardSink {
   public init() {}
 
-  public func write(_ block: UnsafeRawBufferPointer, at offset: Int) throws(Failure) {}
+  public func write(_ block: UnsafeRawBufferPointer, at offset: Int, variant: Int) throws(Failure) {}
 }

@@ -16,7 +16,7 @@ struct JobFiles: Sendable {
   let purpose: CoordinatorMessage.JobOffer.Purpose
   let aligned: InputFiles
   let sft: InputFiles
-  /// nil where they cannot be reached from here.
+  /// Those of the plan's `outputs`; nil where they cannot be reached from here.
   let output: [File]?
   let prepared: WorkerMessage.Prepared
   /// Whether the output lies on a network filesystem, where others see what was written only once it has left.
@@ -143,8 +143,8 @@ struct JobFiles: Sendable {
       // Another folder of that name.
       guard nonce == Array(output.nonce.utf8) else { return .failure(OutputNote(problem: nil)) }
       var files: [File] = []
-      for planned in plan.files {
-        let path = folder.appending(planned.name)
+      for planned in plan.outputs {
+        let path = folder.pushing(FilePath(planned.path))
         let file = offer.purpose == .merge ? try File.openForUpdate(path, calls: calls) : try File.open(path, calls: calls)
         guard try file.status().size == planned.size else { return .failure(OutputNote(problem: nil)) }
         files.append(file)

@@ -1,7 +1,8 @@
 import Kernels
 import Planning
 
-/// Walks through the segments of a shard in parts that fit a block, and collects what comes of them.
+/// Walks through the segments of a shard, in all variants at once, in parts that fit a block, and collects what comes of
+/// them.
 struct SegmentCursor: ~Copyable {
   /// A stretch of one segment.
   struct Part {
@@ -12,26 +13,31 @@ struct SegmentCursor: ~Copyable {
     let elements: Int
   }
 
-  private let segments: [Segment]
+  /// Of each variant.
+  private let variants: [[Segment]]
   private let level: CPULevel
   private var results: [ShardResult.SegmentResult] = []
   private var index = 0
   /// Bytes of the segment's output that are done.
   private var done = 0
-  private var elementRun: ElementRun?
+  /// Of each variant; none for a copy.
+  private var runs: [ElementRun] = []
   private var differingBytes: UInt64 = 0
 
-  init(_ segments: [Segment], level: CPULevel) {
-    self.segments = segments
+  /// - Parameter variants: the segments of each, which differ in their alphas only.
+  init(_ variants: [[Segment]], level: CPULevel) {
+    self.variants = variants
     self.level = level
-    results.reserveCapacity(segments.count)
+    results.reserveCapacity(variants[0].count)
   }
+
+  private var segment: Segment { variants[0][index] }
 
   /// The next part, which must then be run.
   ///
   /// - Parameter end: bytes of the output file; falls between two elements.
   mutating func next(upTo end: Int) -> Part {
-    let segment = segments[index]
+    let segment = segment
     let start = segment.output.lowerBound + done
     let range = start..<min(end, segment.output.upperBound)
     switch segment.action {
@@ -40,7 +46,12 @@ struct SegmentCursor: ~Copyable {
         output: range, aligned: slice(segment.aligned, done, range.count),
         sft: segment.sft.map { slice($0, done, range.count) }, elements: 0)
     case .compute(let operation):
-      if elementRun == nil { elementRun = ElementRun(operation, level: level) }
+      if runs.isEmpty {
+        for segments in variants {
+          guard case .compute(let operation) = segments[index].action else { preconditionFailure("they differ in alpha only") }
+          runs.append(ElementRun(operation, level: level))
+        }
+      }
       let sizes = operation.sizes
       let (first, count) = (done / sizes.output, range.count / sizes.output)
       return Part(
@@ -55,25 +66,33 @@ struct SegmentCursor: ~Copyable {
   }
 
   /// Computes the part that `next` gave.
+  ///
+  /// - Parameter outputs: of each variant.
   mutating func run(
-    aligned: UnsafeRawBufferPointer, sft: UnsafeRawBufferPointer, output: UnsafeMutableRawBufferPointer, elements: Int
+    aligned: UnsafeRawBufferPointer, sft: UnsafeRawBufferPointer, outputs: [UnsafeMutableRawBufferPointer], elements: Int
   ) throws(InputVanished) {
-    let segment = segments[index]
-    if elementRun != nil {
-      try elementRun?.process(aligned: aligned, sft: sft, output: output, count: elements)
-    } else {
-      differingBytes += try copyBytes(of: aligned, comparedTo: segment.sft == nil ? nil : sft, to: output)
+    for (variant, output) in outputs.enumerated() {
+      if !runs.isEmpty {
+        try runs[variant].process(aligned: aligned, sft: sft, output: output, count: elements)
+      } else {
+        // All variants have the same bytes here.
+        let differing = try copyBytes(of: aligned, comparedTo: segment.sft == nil || variant > 0 ? nil : sft, to: output)
+        differingBytes += variant == 0 ? differing : 0
+      }
     }
-    done += output.count
+    done += outputs[0].count
     guard done == segment.output.count else { return }
+    let others = runs.dropFirst().map(\.sums.outputCounts)
     results.append(
-      .init(pair: segment.pair, sums: elementRun?.sums ?? DeltaSums(), differingBytes: differingBytes))
+      .init(
+        pair: segment.pair, sums: runs.first?.sums ?? DeltaSums(), others: others.contains { $0 != OutputCounts() } ? others : [],
+        differingBytes: differingBytes))
     index += 1
-    (done, elementRun, differingBytes) = (0, nil, 0)
+    (done, runs, differingBytes) = (0, [], 0)
   }
 
   consuming func finish() -> [ShardResult.SegmentResult] {
-    precondition(index == segments.count)
+    precondition(index == variants[0].count)
     return results
   }
 }

@@ -11,7 +11,8 @@ public struct ShardExecutor: ~Copyable {
   private let plan: Plan
   private let level: CPULevel
   let blockSize: Int
-  private let output: Memory
+  /// A block of each variant.
+  private let outputs: Memory
   private var aligned: InputReader
   private var sft: InputReader
 
@@ -20,7 +21,7 @@ public struct ShardExecutor: ~Copyable {
     self.level = level
     blockSize = max(aligned.blockSize, sft.blockSize)
     let sliceLimit = blockSize * Self.widestRatio(plan)
-    output = Memory(count: blockSize)
+    outputs = Memory(count: blockSize * plan.variants.count)
     self.aligned = InputReader(aligned, .aligned, sliceLimit: sliceLimit)
     self.sft = InputReader(sft, .sft, sliceLimit: sliceLimit)
   }
@@ -33,6 +34,8 @@ public struct ShardExecutor: ~Copyable {
     }
   }
 
+  /// Computes a shard in all variants.
+  ///
   /// - Parameters:
   ///   - streamed: the slices that do not come from files.
   ///   - mayContinue: asked before each block; false ends the shard.
@@ -50,42 +53,49 @@ public struct ShardExecutor: ~Copyable {
       sft.streamed = nil
     }
     let header = plan.files[shard.file].header
-    var digest = XXH3()
-    var cursor = SegmentCursor(plan.segments(of: shard), level: level)
+    let variants = plan.variants.indices
+    let digests = variants.map { _ in BlockDigest() }
+    var cursor = SegmentCursor(variants.map { plan.segments(of: shard, variant: $0) }, level: level)
     var offset = shard.range.lowerBound
     while offset < shard.range.upperBound {
       guard mayContinue() else { return nil }
       streamed?.release(before: offset)
-      let end = min(offset + output.bytes.count, shard.range.upperBound)
-      let target = try sink.memory(for: offset..<end) ?? UnsafeMutableRawBufferPointer(rebasing: output.bytes[..<(end - offset)])
+      let end = min(offset + blockSize, shard.range.upperBound)
+      var targets: [UnsafeMutableRawBufferPointer] = []
+      for variant in variants {
+        let own = outputs.bytes[variant * blockSize..<variant * blockSize + end - offset]
+        targets.append(try sink.memory(for: offset..<end, variant: variant) ?? UnsafeMutableRawBufferPointer(rebasing: own))
+      }
       var filled = offset
       if offset < header.count {
         filled = min(header.count, end)
-        target.copyBytes(from: header[offset..<filled])
+        for target in targets { target.copyBytes(from: header[offset..<filled]) }
       }
       while filled < end {
         let part = cursor.next(upTo: end)
         let place = part.output.lowerBound - offset..<part.output.upperBound - offset
-        try fill(UnsafeMutableRawBufferPointer(rebasing: target[place]), with: part, &cursor)
+        try fill(targets.map { UnsafeMutableRawBufferPointer(rebasing: $0[place]) }, with: part, &cursor)
         filled = part.output.upperBound
       }
-      let block = UnsafeRawBufferPointer(target)
-      digest.update(block)
-      try sink.write(block, at: offset)
-      didFinishBlock(block.count)
+      for (variant, target) in targets.enumerated() {
+        let block = UnsafeRawBufferPointer(target)
+        digests[variant].update(block)
+        try sink.write(block, at: offset, variant: variant)
+        didFinishBlock(block.count)
+      }
       offset = end
     }
-    return ShardResult(shard: shard.number, digest: digest.digest(), segments: cursor.finish())
+    return ShardResult(shard: shard.number, digests: digests.map(\.digest), segments: cursor.finish())
   }
 
   private mutating func fill(
-    _ target: UnsafeMutableRawBufferPointer, with part: SegmentCursor.Part, _ cursor: inout SegmentCursor
+    _ targets: [UnsafeMutableRawBufferPointer], with part: SegmentCursor.Part, _ cursor: inout SegmentCursor
   ) throws(Failure) {
     let alignedBytes = try aligned.bytes(of: part.aligned)
     var sftBytes = UnsafeRawBufferPointer(start: nil, count: 0)
     if let source = part.sft { sftBytes = try sft.bytes(of: source) }
     do throws(InputVanished) {
-      try cursor.run(aligned: alignedBytes, sft: sftBytes, output: target, elements: part.elements)
+      try cursor.run(aligned: alignedBytes, sft: sftBytes, outputs: targets, elements: part.elements)
     } catch {
       if let source = part.sft, let failure = try sft.truncation(of: source) { throw failure }
       throw try aligned.truncation(of: part.aligned) ?? aligned.unreadable(part.aligned)

@@ -3,11 +3,11 @@ import Planning
 import Threads
 import Wire
 
-/// The output of one shard that is streamed: chunks that a slot fills, and the loop sends. The slot waits while many of
+/// The output of one shard that is streamed (`ShardStream`): chunks that a slot fills, and the loop sends. The slot waits while many of
 /// them are on their way, so that they stay few.
 final class StreamedOutput: Sendable {
   struct Chunk: Sendable {
-    /// From the start of the shard.
+    /// Bytes of the shard's stream.
     let range: Range<Int>
     let memory: SliceMemory
 
@@ -21,14 +21,18 @@ final class StreamedOutput: Sendable {
   }
 
   private let state = Monitor(State())
+  private let limit: Int
 
-  private static let limit = 3
+  /// - Parameter variants: of each of them a chunk is filled at a time.
+  init(variants: Int) {
+    limit = variants + 2
+  }
 
   /// Waits until another chunk may be begun.
   func begin() throws(Failure) {
     let mayBegin = state.wait { state -> Bool? in
       if state.isCancelled { return false }
-      guard state.underWay < Self.limit else { return nil }
+      guard state.underWay < limit else { return nil }
       state.underWay += 1
       return true
     }
@@ -49,9 +53,11 @@ final class StreamedOutput: Sendable {
 final class StreamSink: ShardSink {
   private let output: StreamedOutput
   private let shard: Range<Int>
+  private let stream: ShardStream
   private let pool: SliceMemoryPool
   private let send: (StreamedOutput.Chunk) -> Void
-  private var current: StreamedOutput.Chunk?
+  /// Of each variant.
+  private var current: [StreamedOutput.Chunk?]
 
   static let chunkSize = Limits.chunkBytes
 
@@ -59,24 +65,28 @@ final class StreamSink: ShardSink {
   ///   - shard: bytes of the output file.
   ///   - blockSize: of the executor.
   init(
-    _ output: StreamedOutput, shard: Range<Int>, blockSize: Int, pool: SliceMemoryPool,
+    _ output: StreamedOutput, shard: Range<Int>, variants: Int, blockSize: Int, pool: SliceMemoryPool,
     send: @escaping (StreamedOutput.Chunk) -> Void
   ) {
     self.output = output
     self.shard = shard
+    stream = ShardStream(shardBytes: shard.count, variants: variants)
+    current = Array(repeating: nil, count: variants)
     self.pool = pool
     self.send = send
-    precondition(Self.chunkSize.isMultiple(of: blockSize), "no block lies in two chunks")
+    precondition(
+      Self.chunkSize.isMultiple(of: blockSize) && ShardStream.stripeBytes.isMultiple(of: Self.chunkSize),
+      "no block lies in two chunks, and no chunk in two stripes")
   }
 
-  func memory(for range: Range<Int>) throws(Failure) -> UnsafeMutableRawBufferPointer? {
-    let start = range.lowerBound - shard.lowerBound
+  func memory(for range: Range<Int>, variant: Int) throws(Failure) -> UnsafeMutableRawBufferPointer? {
+    let start = stream.position(of: range.lowerBound - shard.lowerBound, in: variant)
     let chunk: StreamedOutput.Chunk
-    if let current {
-      chunk = current
+    if let begun = current[variant] {
+      chunk = begun
     } else {
       try output.begin()
-      let bytes = start..<min(start + Self.chunkSize, shard.count)
+      let bytes = start..<start + min(Self.chunkSize, stream.place(of: start).range.count)
       guard let memory = pool.take(bytes.count) else {
         throw Failure(
           .inputOutput,
@@ -84,16 +94,18 @@ final class StreamSink: ShardSink {
             .outOfMemory, "there is no memory for the output of a shard", remedy: "use fewer --slots"))
       }
       chunk = .init(range: bytes, memory: memory)
-      current = chunk
+      current[variant] = chunk
     }
     let place = start - chunk.range.lowerBound
     return UnsafeMutableRawBufferPointer(rebasing: chunk.memory.bytes[place..<place + range.count])
   }
 
   /// The block is in its place already.
-  func write(_ block: UnsafeRawBufferPointer, at offset: Int) throws(Failure) {
-    guard let chunk = current, offset + block.count == shard.lowerBound + chunk.range.upperBound else { return }
-    current = nil
+  func write(_ block: UnsafeRawBufferPointer, at offset: Int, variant: Int) throws(Failure) {
+    guard let chunk = current[variant] else { return }
+    let end = stream.position(of: offset - shard.lowerBound, in: variant) + block.count
+    guard end == chunk.range.upperBound else { return }
+    current[variant] = nil
     send(chunk)
   }
 }

@@ -12,7 +12,7 @@ import ZeroMQ
 /// What happens to a lease: its inputs are staged, a slot computes it, its output leaves.
 extension WorkerService {
   func stage(_ id: WorkerSession.TaskID, _ key: Attempt, _ work: WorkerSession.Work) {
-    let units = jobs[key.job].map { $0.plan.shardCount + (work == .sum ? $0.plan.files.count : 0) } ?? 0
+    let units = jobs[key.job].map { $0.plan.shardCount + (work == .sum ? $0.plan.outputs.count : 0) } ?? 0
     guard let files = jobs[key.job], key.shard < units, work != .sum || key.shard >= files.plan.shardCount else {
       return tell(.failed(id, .other, input: nil, Problem(.planDiffers, "there is no such shard")))
     }
@@ -59,7 +59,11 @@ extension WorkerService {
       loop.perform { self.assumeIsolated { $0.failed(task, problem) } }
     }
     if task.work == .check {
-      do throws(Failure) { return finish(try check(task, mayContinue)) } catch { return fail(error) }
+      do throws(Failure) {
+        return finish(try check(task, mayContinue).map { ShardResult(shard: task.key.shard, digests: [$0], segments: []) })
+      } catch {
+        return fail(error)
+      }
     }
     if task.work == .sum {
       do throws(Failure) {
@@ -76,29 +80,31 @@ extension WorkerService {
     }
     let box = task.files.executors.take(task.files)
     defer { task.files.executors.giveBack(box) }
+    guard let shard = task.shard else { preconditionFailure("only a sum has none") }
+    let plan = task.files.plan
     do throws(Failure) {
       let result: ShardResult?
       if let output = task.output {
         let sink = StreamSink(
-          output, shard: task.shard.range, blockSize: box.executor.blockSize, pool: memory
+          output, shard: shard.range, variants: plan.variants.count, blockSize: box.executor.blockSize, pool: memory
         ) { [self] chunk in
           loop.perform { self.assumeIsolated { $0.send(chunk, of: task, output) } }
         }
         result = try box.executor.compute(
-          task.shard, streamed: task.inputs, into: sink, mayContinue: mayContinue, didFinishBlock: didFinishBlock)
+          shard, streamed: task.inputs, into: sink, mayContinue: mayContinue, didFinishBlock: didFinishBlock)
       } else if task.files.purpose == .verify {
         result = try box.executor.compute(
-          task.shard, streamed: task.inputs, into: NoSink(), mayContinue: mayContinue, didFinishBlock: didFinishBlock)
-      } else if let files = task.files.output {
-        let file = files[task.shard.file]
+          shard, streamed: task.inputs, into: NoSink(), mayContinue: mayContinue, didFinishBlock: didFinishBlock)
+      } else if let all = task.files.output {
+        let files = plan.outputs(of: shard.file).map { all[$0] }
         result = try box.executor.compute(
-          task.shard, streamed: task.inputs, into: FileSink(file), mayContinue: mayContinue, didFinishBlock: didFinishBlock)
-        if result != nil {
+          shard, streamed: task.inputs, into: FileSink(files), mayContinue: mayContinue, didFinishBlock: didFinishBlock)
+        for file in files where result != nil {
           // The coordinator reads and syncs through another machine's cache: what is reported must have left this one.
           if task.files.outputIsRemote {
             try file.syncData()
           } else if configuration.startsWriteback {
-            file.startWriteback(of: task.shard.range)
+            file.startWriteback(of: shard.range)
           }
         }
       } else {
@@ -111,12 +117,11 @@ extension WorkerService {
   }
 
   /// Reads back what the output holds of a shard.
-  private nonisolated func check(_ task: WorkerTask, _ mayContinue: () -> Bool) throws(Failure) -> ShardResult? {
-    guard let files = task.files.output else {
+  private nonisolated func check(_ task: WorkerTask, _ mayContinue: () -> Bool) throws(Failure) -> Digest128? {
+    guard let files = task.files.output, let shard = task.shard else {
       throw Failure(.internalError, Problem(.planDiffers, "the output cannot be read from here"))
     }
-    let digest = try files[task.shard.file].digest(of: task.shard.range, mayContinue: mayContinue, didRead: task.add)
-    return digest.map { ShardResult(shard: task.shard.number, digest: $0, segments: []) }
+    return try task.files.plan.digest(of: shard, in: files, mayContinue: mayContinue, didRead: task.add)
   }
 
   /// Reads an output file for its SHA-256.
@@ -124,7 +129,9 @@ extension WorkerService {
     guard let files = task.files.output else {
       throw Failure(.internalError, Problem(.planDiffers, "the output cannot be read from here"))
     }
-    return try files[task.shard.file].sha256(of: task.shard.range, mayContinue: mayContinue, didRead: task.add)
+    // They are numbered behind the shards.
+    let file = task.key.shard - task.files.plan.shardCount
+    return try files[file].sha256(of: 0..<task.files.plan.outputs[file].size, mayContinue: mayContinue, didRead: task.add)
   }
 
   private func summed(_ task: WorkerTask, _ sum: String?, _ milliseconds: Int) {
@@ -132,7 +139,7 @@ extension WorkerService {
       drop(task.id)
       return tell(.left(task.id))
     }
-    tell(.finished(task.id, digest: Digest128(high: 0, low: 0), milliseconds: milliseconds, segments: [], sha256: sum))
+    tell(.finished(task.id, digests: [Digest128(high: 0, low: 0)], milliseconds: milliseconds, segments: [], sha256: sum))
   }
 
   private func send(_ chunk: StreamedOutput.Chunk, of task: WorkerTask, _ output: StreamedOutput) {
@@ -154,9 +161,9 @@ extension WorkerService {
   private func finish(_ task: WorkerTask, _ result: ShardResult, _ milliseconds: Int) {
     drop(task.id)
     let segments = result.segments.map {
-      WorkerMessage.Finished.Segment(pair: $0.pair, sums: $0.sums, differingBytes: $0.differingBytes)
+      WorkerMessage.Finished.Segment(pair: $0.pair, sums: $0.sums, others: $0.others, differingBytes: $0.differingBytes)
     }
-    tell(.finished(task.id, digest: result.digest, milliseconds: milliseconds, segments: segments))
+    tell(.finished(task.id, digests: result.digests, milliseconds: milliseconds, segments: segments))
   }
 
   private func failed(_ task: WorkerTask, _ problem: Problem) {

@@ -8,7 +8,8 @@ final class WorkerTask: Sendable {
   let id: WorkerSession.TaskID
   let key: Attempt
   let work: WorkerSession.Work
-  let shard: Plan.Shard
+  /// nil where a whole file is summed.
+  let shard: Plan.Shard?
   let files: JobFiles
   /// nil where all input files are open.
   let inputs: StreamedInputs?
@@ -26,16 +27,19 @@ final class WorkerTask: Sendable {
     self.key = key
     self.work = work
     self.files = files
-    shard = work == .sum ? files.plan.wholeFile(key.shard) : files.plan.shard(key.shard)
-    guard work == .compute else {
+    shard = work == .sum ? nil : files.plan.shard(key.shard)
+    guard work == .compute, let shard else {
       (inputs, output) = (nil, nil)
       return
     }
     inputs = StreamedInputs(of: files.plan.segments(of: shard), didWant: didWant) { side, file in
       (side == .aligned ? files.aligned : files.sft).opened[file] == nil
     }
-    output = files.output == nil && files.purpose == .merge ? StreamedOutput() : nil
+    output = files.output == nil && files.purpose == .merge ? StreamedOutput(variants: files.plan.variants.count) : nil
   }
+
+  /// Bytes that its output has, streamed.
+  var outputBytes: Int { shard.map(files.plan.outputBytes(of:)) ?? 0 }
 
   var isAbandoned: Bool { abandoned.load(ordering: .acquiring) }
 
@@ -49,14 +53,6 @@ final class WorkerTask: Sendable {
   /// Bytes fetched, computed and sent: a measure of progress.
   var progress: Int { bytesDone.load(ordering: .relaxed) }
   func add(_ bytes: Int) { bytesDone.wrappingAdd(bytes, ordering: .relaxed) }
-}
-
-extension Plan {
-  /// An output file as the unit of a lease: they are numbered behind the shards.
-  func wholeFile(_ unit: Int) -> Shard {
-    let file = unit - shardCount
-    return Shard(number: unit, file: file, range: 0..<files[file].size)
-  }
 }
 
 /// The moment after which nothing may be written; moved by the loop, read by slots before each block.

@@ -21,7 +21,7 @@ struct Diagnosis {
     self.survey = survey
     let sums = survey.summary.total.sums
     verdict = DeltaJudgement.verdict(on: sums)
-    problems = DeltaJudgement.warnings(about: sums, isSample: survey.isSample)
+    problems = DeltaJudgement.warnings(about: sums, overflows: survey.isSample ? nil : [])
       + DeltaFindings.problems(in: survey.summary, tails: survey.tails)
   }
 

@@ -79,7 +79,7 @@ struct MergeCommand: ParsableCommand {
       do throws(Failure) {
         let look = try QuickLook.estimate(plan, context)
         display.finish()
-        console.warn(DeltaJudgement.warnings(about: look, isSample: true))
+        console.warn(DeltaJudgement.warnings(about: look))
         outcome = try MergeJob(plan: plan, output: FilePath(output), options: options, context: context, company: company).run()
       } catch {
         display.finish()

@@ -25,8 +25,9 @@ struct MergeSummary {
     var tensors = Format.plural(plan.pairs.count, "tensor")
     if copied > 0 { tensors += " (\(copied) copied)" }
     console.result(
-      "Merged \(tensors), \(Format.count(plan.parameterCount)) parameters, into \(output): \(Format.bytes(plan.outputBytes)) in \(Format.plural(plan.files.count, "file"))"
+      "Merged \(tensors), \(Format.count(plan.parameterCount)) parameters, into \(output): \(Format.bytes(plan.outputBytes)) in \(Format.plural(plan.outputs.count, "file"))"
     )
+    if plan.variants.count > 1 { console.result("  a checkpoint of each alpha: \(plan.variants.map(\.folder).joined(separator: ", "))") }
     console.result(
       "  read \(Format.bytes(plan.inputBytes)), wrote \(Format.bytes(plan.outputBytes)) in \(decimal(seconds, seconds < 10 ? 2 : 0)) s: \(Format.rate(Double(plan.outputBytes) / seconds)) of output"
     )
@@ -55,15 +56,18 @@ struct MergeSummary {
 
   private func emit(_ console: Console, _ copied: Int) {
     let (total, modules) = (outcome.statistics.total, outcome.statistics.modules)
+    let checkpoints = zip(plan.variants, outcome.manifests).map { variant, manifest in
+      Message.Checkpoint(
+        alpha: variant.alpha, folder: variant.folder(in: outcome.output).string, weights: manifest.weights.description,
+        overflows: manifest.total.overflows, nonFiniteOutputs: manifest.total.nonFiniteOutputs)
+    }
     console.emit(
       Message(
-        type: "merged", output: outcome.output.string, files: plan.files.count, tensors: plan.pairs.count,
+        type: "merged", output: outcome.output.string, files: plan.outputs.count, tensors: plan.pairs.count,
         copiedTensors: copied, parameters: plan.parameterCount, bytesRead: plan.inputBytes,
-        bytesWritten: plan.outputBytes, shards: plan.shardCount, resumedShards: outcome.resumed,
-        redoneShards: outcome.redone, wasComplete: outcome.wasComplete, seconds: seconds, plan: outcome.manifest.plan.description,
-        weights: outcome.manifest.weights.description, relativeNorm: total.relativeNorm, cosine: total.cosine,
-        unchanged: total.unchanged, overflows: total.overflows, nonFiniteInputs: total.nonFiniteInputs,
-        nonFiniteOutputs: total.nonFiniteOutputs, notes: plan.notes,
+        bytesWritten: plan.outputBytes, checkpoints: checkpoints, shards: plan.shardCount, resumedShards: outcome.resumed,
+        redoneShards: outcome.redone, wasComplete: outcome.wasComplete, seconds: seconds, plan: plan.fingerprint.description, relativeNorm: total.relativeNorm, cosine: total.cosine,
+        unchanged: total.unchanged, nonFiniteInputs: total.nonFiniteInputs, notes: plan.notes,
         modules: modules.map { .init(name: $0.name, relativeNorm: $0.sums.relativeNorm, cosine: $0.sums.cosine) }))
   }
 
@@ -88,6 +92,15 @@ struct MergeSummary {
       let cosine: Double?
     }
 
+    /// One of each alpha.
+    struct Checkpoint: Encodable {
+      let alpha: Double
+      let folder: String
+      let weights: String
+      let overflows: UInt64
+      let nonFiniteOutputs: UInt64
+    }
+
     let type: String
     let output: String
     let files: Int
@@ -96,6 +109,7 @@ struct MergeSummary {
     let parameters: Int
     let bytesRead: Int
     let bytesWritten: Int
+    let checkpoints: [Checkpoint]
     let shards: Int
     /// Done by an earlier run, and of these computed again.
     let resumedShards: Int
@@ -104,13 +118,10 @@ struct MergeSummary {
     let wasComplete: Bool
     let seconds: Double
     let plan: String
-    let weights: String
     let relativeNorm: Double?
     let cosine: Double?
     let unchanged: UInt64
-    let overflows: UInt64
     let nonFiniteInputs: UInt64
-    let nonFiniteOutputs: UInt64
     let notes: [String]
     let modules: [Module]
   }

@@ -15,8 +15,10 @@ struct PairOptions: ParsableArguments {
 
   @Option(
     parsing: .unconditional,
-    help: ArgumentHelp("How far to extrapolate: 0.1 to 0.5 are usual; -1 to 0 interpolates.", valueName: "alpha"))
-  var alpha: Double?
+    help: ArgumentHelp(
+      "How far to extrapolate: 0.1 to 0.5 are usual; -1 to 0 interpolates. Several, as in 0.1,0.2,0.3, make a checkpoint each, in folders like alpha-0.1 of the output.",
+      valueName: "alpha"))
+  var alpha: AlphaList?
 
   @Option(
     parsing: .unconditional,
@@ -48,6 +50,20 @@ struct PairOptions: ParsableArguments {
   @Option(help: ArgumentHelp("Bytes of a shard, a multiple of 64KiB.", valueName: "size"))
   var shardSize = ByteSize(64 << 20)
 
+  /// One alpha, or several with commas between them.
+  struct AlphaList: ExpressibleByArgument {
+    let values: [Double]
+
+    init?(argument: String) {
+      var values: [Double] = []
+      for word in argument.split(separator: ",", omittingEmptySubsequences: false) {
+        guard let value = Double(word) else { return nil }
+        values.append(value)
+      }
+      self.values = values
+    }
+  }
+
   enum OutputDType: String, ExpressibleByArgument, CaseIterable {
     case bf16, f16, f32, f64
 
@@ -66,12 +82,12 @@ struct PairOptions: ParsableArguments {
     if let gamma, !(0...1).contains(gamma) { throw ValidationError("--gamma is from 0 to 1; beyond that use --alpha.") }
   }
 
-  private var chosenAlpha: Double { alpha ?? gamma.map { $0 - 1 } ?? 0 }
+  private var chosenAlphas: [Double] { alpha?.values ?? gamma.map { [$0 - 1] } ?? [0] }
 
   /// What the merge is asked for.
   var wanted: Recipe {
     Recipe(
-      alpha: chosenAlpha, rules: rule, arithmetic: arithmetic, dtype: dtype?.dtype, vocabulary: vocabulary,
+      alphas: chosenAlphas, rules: rule, arithmetic: arithmetic, dtype: dtype?.dtype, vocabulary: vocabulary,
       maxFileSize: maxFileSize.bytes, shardSize: shardSize.bytes)
   }
 
@@ -98,7 +114,7 @@ struct PairOptions: ParsableArguments {
 
   /// The options as one would type them, for the model card.
   var commandLine: [String] {
-    var words = ["--sft", sft, "--aligned", aligned, "--alpha", "\(chosenAlpha)"]
+    var words = ["--sft", sft, "--aligned", aligned, "--alpha", chosenAlphas.map { "\($0)" }.joined(separator: ",")]
     for rule in rule { words += ["--rule", rule.text] }
     if let dtype { words += ["--dtype", dtype.rawValue] }
     if arithmetic != .float32 { words += ["--arithmetic", arithmetic.rawValue] }

@@ -31,7 +31,7 @@ struct PlanCommand: ParsableCommand {
       console.emit(PlanMessage(plan, look))
       console.warn(
         plan.aligned.warnings + plan.sft.warnings + plan.skippedWarnings
-          + DeltaJudgement.warnings(about: look, isSample: true))
+          + DeltaJudgement.warnings(about: look))
     }
   }
 
@@ -55,8 +55,9 @@ struct PlanCommand: ParsableCommand {
     row("reads", Format.bytes(plan.inputBytes))
     row(
       "writes",
-      "\(Format.bytes(plan.outputBytes)) in \(Format.plural(plan.files.count, "file")) and \(Format.plural(plan.shardCount, "shard"))\(output.map { ", to \($0)" } ?? "")"
+      "\(Format.bytes(plan.outputBytes)) in \(Format.plural(plan.outputs.count, "file")) and \(Format.plural(plan.shardCount, "shard"))\(output.map { ", to \($0)" } ?? "")"
     )
+    if plan.variants.count > 1 { row("", "a checkpoint of each alpha: \(plan.variants.map(\.folder).joined(separator: ", ")); each has") }
     let width = plan.files.map(\.name.count).max() ?? 0
     let shown = console.verbose ? plan.files.count : 20
     for file in plan.files.prefix(shown) {

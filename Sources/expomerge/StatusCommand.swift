@@ -83,7 +83,7 @@ struct StatusView {
       if isDetailed {
         lines += ["", "JOB \(job.job)"]
         lines += [
-          "  sft      \(job.sft)", "  aligned  \(job.aligned)", "  output   \(job.output)", "  alpha    \(job.alpha)",
+          "  sft      \(job.sft)", "  aligned  \(job.aligned)", "  output   \(job.output)", "  alpha    \(job.alphas.map { "\($0)" }.joined(separator: ", "))",
           "  priority \(job.priority), \(Format.plural(job.retries, "attempt")) more than shards, \(Format.duration(job.seconds)) so far",
         ]
         lines += table(

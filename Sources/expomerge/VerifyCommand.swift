@@ -53,17 +53,25 @@ struct VerifyCommand: ParsableCommand {
       let display = ProgressDisplay(console: console)
       let cancellation = Cancellation()
       Signals.take(cancelling: cancellation)
-      let verification = try Verification(
-        FilePath(folder), context: running.context(display, cancellation: cancellation))
-      try check(display, "digests") { () throws(Failure) in try verification.checkDigests() }
-      if sha256 {
-        try check(display, "SHA-256") { () throws(Failure) in try verification.checkSHA256() }
+      let context = running.context(display, cancellation: cancellation)
+      let folders = try Manifest.folders(in: FilePath(folder))
+      for each in folders.isEmpty ? [FilePath(folder)] : folders {
+        if folders.count > 1 { console.result(each.string) }
+        try verify(each, context, display)
       }
-      if recompute {
-        try check(display, "recomputed") { () throws(Failure) in
-          try verification.recompute(
-            aligned: Self.path(aligned), sft: Self.path(sft), sample: sample)
-        }
+    }
+  }
+
+  private func verify(_ folder: FilePath, _ context: RunContext, _ display: ProgressDisplay) throws(Failure) {
+    let verification = try Verification(folder, context: context)
+    try check(display, "digests") { () throws(Failure) in try verification.checkDigests() }
+    if sha256 {
+      try check(display, "SHA-256") { () throws(Failure) in try verification.checkSHA256() }
+    }
+    if recompute {
+      try check(display, "recomputed") { () throws(Failure) in
+        try verification.recompute(
+          aligned: Self.path(aligned), sft: Self.path(sft), sample: sample)
       }
     }
   }

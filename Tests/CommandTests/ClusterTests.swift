@@ -45,6 +45,30 @@ import Testing
     #expect(cluster.coordinator.terminate() == 0)
   }
 
+  @Test("several alphas, direct and streamed, with a worker killed, give the bytes of merges with one each")
+  func alphas() throws {
+    let tool = try prepare()
+    #expect(
+      try tool(
+        "merge", "--sft", "pair/sft", "--aligned", "pair/aligned", "--alpha", "-0.5", "--shard-size", "64KiB", "--output",
+        "expected-2").status == 0)
+    let cluster = try TestCluster(folder.path)
+    let slow = try cluster.worker("slow", roots: [], more: ["--limit-rate", "200KB"])
+    #expect(slow.waitFor("joined") != nil)
+    let job = try cluster.submit("out", "--alpha", "0.3,-0.5")
+    #expect(job.status == 0, "\(job.errors)")
+    try cluster.wait(forWorker: "slow")
+    slow.kill()
+    let workers = try [cluster.worker("direct", roots: ["/"]), cluster.worker("streamed", roots: [])]
+    for worker in workers { #expect(worker.waitFor("joined") != nil) }
+    #expect(try cluster.wait(for: "complete") == "complete")
+    #expect(contents("out/alpha-0.3") == contents("expected") && contents("out/alpha--0.5") == contents("expected-2"))
+    let verified = try tool("verify", "out")
+    #expect(verified.status == 0 && verified.output.contains("out/alpha--0.5\n"))
+    for worker in workers { #expect(worker.terminate() == 0) }
+    #expect(cluster.coordinator.terminate() == 0)
+  }
+
   @Test("PyTorch files are streamed and read in place like others")
   func pyTorch() throws {
     for (side, factor) in [("aligned", 7), ("sft", 5)] {

@@ -10,7 +10,7 @@ import Testing
 
   /// A way of merging.
   enum Variant: String, CaseIterable {
-    case plain, sha256, unsynced, overwrite
+    case plain, sha256, unsynced, overwrite, alphas
 
     var options: [String] {
       switch self {
@@ -18,6 +18,7 @@ import Testing
       case .sha256: ["--sha256"]
       case .unsynced: ["--sync", "none"]
       case .overwrite: ["--overwrite"]
+      case .alphas: ["--alpha", "0.1,-0.5"]
       }
     }
 

@@ -63,7 +63,7 @@ struct Site: Sendable {
     for path in below {
       let contents = TemporaryFolder.contents(folder(name).pushing(FilePath(path)))
       // The model card names the command, and the report tells when what was done.
-      if !["README.md", "report.html"].contains(path) { files[path] = "\(contents?.count ?? 0) bytes, \(contents?.hashValue ?? 0)" }
+      if !["README.md", "report.html"].contains(FilePath(path).lastComponent?.string) { files[path] = "\(contents?.count ?? 0) bytes, \(contents?.hashValue ?? 0)" }
     }
     return files
   }

@@ -18,7 +18,7 @@ import Threads
     var second = job(2)
     second.failure = Failure(
       .notPermitted, Problem(.jobUnknown, "a \u{0}\u{1B} message", file: "f", tensor: "t", byte: 7, remedy: "r"))
-    second.recipe.alpha = 0.1 + 0.2
+    second.recipe.alphas = [0.1 + 0.2]
     second.recipe.dtype = nil
     second.endedAt = 5
     try journal.add(job(1))
@@ -95,7 +95,7 @@ import Threads
       return segment
     }
     var extreme = shard(.max, segments: 0)
-    extreme.digest = Digest128(high: .max, low: 0)
+    extreme.digests = [Digest128(high: .max, low: 0)]
     extreme.bytes = .max
     extreme.finishedAt = .min
     extreme.worker = ""
@@ -103,14 +103,17 @@ import Threads
     let journal = try Journal.open(folder.journal)
     try journal.add(job(1))
     try journal.add(job(2))
-    for record in [many, extreme, odd] { try await journal.record(record, of: 1) }
+    var variants = shard(9, segments: 3)
+    variants.digests = [digest(1), digest(2), digest(3)]
+    variants.segments[1].others = [OutputCounts(nonFinite: 1, overflows: .max), OutputCounts(nonFinite: 2)]
+    for record in [many, extreme, odd, variants] { try await journal.record(record, of: 1) }
     journal.close()
 
     let reopened = try Journal.open(folder.journal)
     let kept = try reopened.shards(of: 1)
-    #expect(kept.map(\.shard) == [7, 8, .max])
+    #expect(kept.map(\.shard) == [7, 8, 9, .max])
     #expect(kept[0].segments.map(bits) == odd.segments.map(bits))
-    #expect(kept[1...] == [many, extreme])
+    #expect(kept[1...] == [many, variants, extreme])
     #expect(try reopened.shards(of: 2) == [])
   }
 

@@ -39,7 +39,7 @@ func digest(_ number: Int) -> Digest128 {
 
 func shard(_ number: Int, attempt: Int = 1, segments: Int = 3) -> ShardRecord {
   ShardRecord(
-    shard: number, digest: digest(number), worker: "worker-7", attempt: attempt, epoch: 2, bytes: 64 << 20,
+    shard: number, digests: [digest(number)], worker: "worker-7", attempt: attempt, epoch: 2, bytes: 64 << 20,
     milliseconds: 25, finishedAt: 1_795_000_000_456, segments: (0..<segments).map { segment($0 + number) })
 }
 

@@ -25,7 +25,7 @@ struct CompleteOutputTests {
     workshop.folder.write("edited, as cards are", to: "out/README.md")
     let again = try workshop.merge(Self.recipe)
     #expect(!first.wasComplete && again.wasComplete)
-    #expect(again.manifest == first.manifest)
+    #expect(again.manifests == first.manifests)
     #expect(again.statistics.total == first.statistics.total)
     #expect(again.statistics.modules == first.statistics.modules)
     #expect(TemporaryFolder.contents(workshop.folder("out/README.md")) == Array("edited, as cards are".utf8))
@@ -59,7 +59,7 @@ struct CompleteOutputTests {
     let weights = folder("out/model-00002-of-00002.safetensors").string
     var (recipe, options) = (Self.recipe, MergeJob.Options())
     switch difference {
-    case .recipe: recipe.alpha = 0.25
+    case .recipe: recipe.alphas = [0.25]
     case .input:
       var contents = try #require(TemporaryFolder.contents(folder("sft/model.safetensors")))
       contents[contents.count - 5] ^= 1

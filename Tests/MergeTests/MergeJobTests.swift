@@ -104,10 +104,10 @@ struct MergeJobTests {
     let one = (0..<1000).map { Float($0 % 17) - 8 }
     workshop.writePair(aligned: [TensorBytes("w", one)], sft: [TensorBytes("w", one)])
     #expect(try workshop.merge().warnings.map(\.code) == [.modelsIdentical])
-    #expect(DeltaJudgement.warnings(about: try QuickLook.estimate(workshop.plan(), RunContext(threads: 1)), isSample: true).map(\.code) == [.modelsIdentical])
+    #expect(DeltaJudgement.warnings(about: try QuickLook.estimate(workshop.plan(), RunContext(threads: 1))).map(\.code) == [.modelsIdentical])
     workshop.writePair(aligned: [TensorBytes("w", one)], sft: [TensorBytes("w", one.reversed())])
     #expect(try workshop.merge(to: "other").warnings.map(\.code) == [.deltaTooLarge])
-    #expect(DeltaJudgement.warnings(about: try QuickLook.estimate(workshop.plan(), RunContext(threads: 2)), isSample: true).map(\.code) == [.deltaTooLarge])
+    #expect(DeltaJudgement.warnings(about: try QuickLook.estimate(workshop.plan(), RunContext(threads: 2))).map(\.code) == [.deltaTooLarge])
     workshop.writePair(aligned: [TensorBytes("w", one)], sft: [TensorBytes("w", one.map { $0 * 1.01 })])
     #expect(try workshop.merge(to: "third").warnings.isEmpty)
   }

@@ -69,7 +69,7 @@ struct VerdictTests {
     #expect(verdict.alphas == training.alphas)
     #expect(!verdict.reasons.isEmpty)
     // One judgement: what is warned of is not what is recommended.
-    #expect(DeltaJudgement.warnings(about: sums, isSample: false).isEmpty || verdict.alphas.isEmpty)
+    #expect(DeltaJudgement.warnings(about: sums, overflows: [(nil, sums.overflows)]).isEmpty || verdict.alphas.isEmpty)
   }
 
   @Test("is nothing for weights that are all zero, or too large to be squared", arguments: [(0.0, 0.0), (1e200, 1e199), (1, 1e200), (1e200, 1e200.nextDown)])

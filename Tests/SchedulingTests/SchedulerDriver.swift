@@ -126,7 +126,7 @@ struct SchedulerDriver {
   @discardableResult
   mutating func finish(_ name: String, _ key: Attempt, digest: Digest128? = nil) -> [Scheduler.Command] {
     say(
-      .finished(.init(key, digest: digest ?? Self.digest(key.shard), milliseconds: 1, segments: [])), as: name)
+      .finished(.init(key, digests: [digest ?? Self.digest(key.shard)], milliseconds: 1, segments: [])), as: name)
   }
 
   /// Reports a shard and makes the result safe.

@@ -92,7 +92,7 @@ extension SchedulerTests {
     driver.add(files: [1])
     driver.join("a")
     let key = driver.held("a")[0]
-    let result = WorkerMessage.Finished(key, digest: SchedulerDriver.digest(0), milliseconds: 1, segments: [])
+    let result = WorkerMessage.Finished(key, digests: [SchedulerDriver.digest(0)], milliseconds: 1, segments: [])
     let commands = driver.say(.finished(result), as: "a", epoch: epoch)
     #expect(commands.count == 1)
     #expect(driver.messages("a").last == .rejected(.init(.session, "the session is over")))

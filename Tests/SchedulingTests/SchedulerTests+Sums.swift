@@ -15,7 +15,7 @@ extension SchedulerTests {
   }
 
   private func finish(_ key: Attempt, _ name: String, in driver: inout SchedulerDriver) {
-    driver.say(.finished(.init(key, digest: SchedulerDriver.digest(0), milliseconds: 1, segments: [], sha256: Self.sum)), as: name)
+    driver.say(.finished(.init(key, digests: [SchedulerDriver.digest(0)], milliseconds: 1, segments: [], sha256: Self.sum)), as: name)
   }
 
   @Test("files are summed by workers when all shards are done, and then the job is")

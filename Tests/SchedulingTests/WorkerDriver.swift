@@ -99,7 +99,7 @@ struct WorkerDriver {
   @discardableResult
   mutating func finish(_ task: WorkerSession.TaskID) -> [WorkerSession.Command] {
     handle(.computed(task))
-      + handle(.finished(task, digest: SchedulerDriver.digest(0), milliseconds: 5, segments: []))
+      + handle(.finished(task, digests: [SchedulerDriver.digest(0)], milliseconds: 5, segments: []))
   }
 
   /// What the latest beat listed.

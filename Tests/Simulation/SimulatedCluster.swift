@@ -220,7 +220,7 @@ public struct SimulatedCluster {
       let isTorn = work == .check && torn[key.job]?.contains(key.shard) == true
       let digest = isLie || isTorn ? Digest128(high: 1, low: random.next()) : Self.digest(key.job, key.shard)
       let sha256 = work == .sum ? Self.sum(key.job, key.shard - scenario.jobs[key.job.number - 1].shards) : nil
-      tell(index, .finished(task, digest: digest, milliseconds: 1, segments: [], sha256: sha256))
+      tell(index, .finished(task, digests: [digest], milliseconds: 1, segments: [], sha256: sha256))
     }
   }
 

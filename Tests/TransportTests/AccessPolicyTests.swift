@@ -29,7 +29,7 @@ import Wire
         .hello(.init(name: "w", host: "h", process: 1, slots: 1, version: "1", level: "portable")),
         .beat(.init(number: 1, seen: 0, isDraining: false, jobs: [], held: [])),
         .prepared(.init(job: JobID(1), aligned: [], sft: [], output: .direct)),
-        .finished(.init(key, digest: zero, milliseconds: 1, segments: [])),
+        .finished(.init(key, digests: [zero], milliseconds: 1, segments: [])),
         .failed(.init(key, cause: .other, input: nil, problem: .init(Problem(.init("x"), "x")))),
         .goodbye(.init(reason: "")),
       ]

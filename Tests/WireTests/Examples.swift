@@ -38,10 +38,10 @@ enum Examples {
       .init(
         job: JobID(1), aligned: [.direct, .streamed], sft: [.streamed], output: .direct,
         notes: [fullReport, shortReport], refusal: fullReport)),
-    .finished(.init(attempt, digest: digest, milliseconds: 0, segments: [])),
+    .finished(.init(attempt, digests: [digest], milliseconds: 0, segments: [])),
     .finished(
       .init(
-        attempt, digest: digest, milliseconds: 1234,
+        attempt, digests: [digest], milliseconds: 1234,
         segments: [
           .init(pair: 9, sums: sums, differingBytes: .max), .init(pair: 10, sums: .init(), differingBytes: 0),
         ])),
@@ -108,7 +108,7 @@ enum Examples {
 
   static let status: Status = {
     var job = Status.Job(
-      job: JobID(1), state: .running, phase: "", priority: 0, aligned: "/a", sft: "/s", output: "/o", alpha: 0.3)
+      job: JobID(1), state: .running, phase: "", priority: 0, aligned: "/a", sft: "/s", output: "/o", alphas: [0.3])
     job.bytes = 140_000_000_000
     job.bytesDone = 70_000_000_000
     job.rate = 2.5e9
@@ -118,7 +118,7 @@ enum Examples {
     job.warnings = [shortReport]
     let bare = Status.Job(
       job: JobID(2), state: .preparing, phase: "reading headers", priority: 1, aligned: "", sft: "", output: "",
-      alpha: 8)
+      alphas: [8, 0.5])
     let access = Status.Worker.JobAccess(
       job: JobID(1), directInputs: 2, streamedInputs: 1, output: .streamed, notes: [shortReport], refusal: fullReport)
     return Status(

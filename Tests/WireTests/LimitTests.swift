@@ -91,7 +91,7 @@ import Wire
     (-1, false), (0, true), ((1 << 40) - 1, true), (1 << 40, false),
   ])
   func milliseconds(count: Int, isTaken: Bool) {
-    let finished = WorkerMessage.Finished(Examples.attempt, digest: Examples.digest, milliseconds: count, segments: [])
+    let finished = WorkerMessage.Finished(Examples.attempt, digests: [Examples.digest], milliseconds: count, segments: [])
     #expect(self.isTaken(.finished(finished)) == isTaken)
   }
 

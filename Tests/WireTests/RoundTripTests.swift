@@ -60,7 +60,7 @@ import Wire
     var sums = Examples.sums
     sums.dot = .nan
     let finished = WorkerMessage.Finished(
-      Examples.attempt, digest: Examples.digest, milliseconds: 1,
+      Examples.attempt, digests: [Examples.digest], milliseconds: 1,
       segments: [.init(pair: 0, sums: sums, differingBytes: 0)])
     let envelope = WorkerEnvelope(session: Examples.session, epoch: 1, message: .finished(finished))
     guard case .finished(let read) = try envelope.encoded().asWorkerMessage().message else {
@@ -96,7 +96,7 @@ import Wire
     (
       .finished(
         .init(
-          Examples.attempt, digest: Examples.digest, milliseconds: 12,
+          Examples.attempt, digests: [Examples.digest], milliseconds: 12,
           segments: [.init(pair: 1, sums: .init(), differingBytes: 0)])),
       #"{"attempt":3,"digest":"00112233445566778899aabbccddeeff","epoch":5,"job":2,"milliseconds":12,"segments":["#
         + #"{"differingBytes":0,"pair":1,"sums":{"alignedSquared":0,"deltaSquared":0,"dot":0,"elements":0,"#

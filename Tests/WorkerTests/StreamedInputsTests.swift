@@ -138,20 +138,20 @@ import ZeroMQ
   @Test("blocks become chunks; a slot waits while many are on their way")
   func chunks() throws {
     let pool = SliceMemoryPool(limit: 1)
-    let output = StreamedOutput()
+    let output = StreamedOutput(variants: 1)
     let chunk = StreamSink.chunkSize
     let (shard, block) = (640..<640 + 4 * chunk + 100, 1 << 20)
     let sent = Monitor([StreamedOutput.Chunk]())
     let team = ThreadTeam(count: 1) { _ in
-      let sink = StreamSink(output, shard: shard, blockSize: block, pool: pool) { chunk in
+      let sink = StreamSink(output, shard: shard, variants: 1, blockSize: block, pool: pool) { chunk in
         sent.update { $0.append(chunk) }
       }
       do throws(Failure) {
         for start in stride(from: shard.lowerBound, to: shard.upperBound, by: block) {
           let range = start..<min(start + block, shard.upperBound)
-          guard let memory = try sink.memory(for: range) else { return }
+          guard let memory = try sink.memory(for: range, variant: 0) else { return }
           memory.initializeMemory(as: UInt8.self, repeating: UInt8(truncatingIfNeeded: (start - 640) / block))
-          try sink.write(UnsafeRawBufferPointer(memory), at: start)
+          try sink.write(UnsafeRawBufferPointer(memory), at: start, variant: 0)
         }
       } catch {
         Issue.record(error)
@@ -169,9 +169,40 @@ import ZeroMQ
     #expect(chunks.flatMap { [$0.bytes[0], $0.bytes[$0.bytes.count - 1]] } == [0, 3, 4, 7, 8, 11, 12, 15, 16, 16])
   }
 
+  @Test("blocks of several variants become chunks of one stream, in its order")
+  func variants() throws {
+    let output = StreamedOutput(variants: 3)
+    let chunk = StreamSink.chunkSize
+    let (shard, block) = (640..<640 + chunk + 100, 1 << 20)
+    let stream = ShardStream(shardBytes: shard.count, variants: 3)
+    var sent: [StreamedOutput.Chunk] = []
+    let sink = StreamSink(output, shard: shard, variants: 3, blockSize: block, pool: SliceMemoryPool(limit: 1)) { chunk in
+      sent.append(chunk)
+      output.didStore()
+    }
+    for start in stride(from: shard.lowerBound, to: shard.upperBound, by: block) {
+      let range = start..<min(start + block, shard.upperBound)
+      let memories = try (0..<3).map { try #require(try sink.memory(for: range, variant: $0)) }
+      for (variant, memory) in memories.enumerated() {
+        memory.initializeMemory(as: UInt8.self, repeating: UInt8(variant * 16 + (start - 640) / block))
+        try sink.write(UnsafeRawBufferPointer(memory), at: start, variant: variant)
+      }
+    }
+    #expect(sent.map(\.range.count) == [chunk, chunk, chunk, 100, 100, 100])
+    var position = 0
+    for chunk in sent {
+      #expect(chunk.range.lowerBound == position, "without a gap")
+      let (variant, range) = stream.place(of: position)
+      #expect(chunk.bytes.first == UInt8(variant * 16 + range.lowerBound / block))
+      #expect(chunk.bytes.last == UInt8(variant * 16 + (range.upperBound - 1) / block))
+      position = chunk.range.upperBound
+    }
+    #expect(position == stream.count)
+  }
+
   @Test("cancelling ends the waiting")
   func cancelling() {
-    let output = StreamedOutput()
+    let output = StreamedOutput(variants: 1)
     let ended = Monitor(0)
     let team = ThreadTeam(count: 1) { _ in
       do throws(Failure) {

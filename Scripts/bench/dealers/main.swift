@@ -286,7 +286,7 @@ actor Dealers {
     }
     reported += 1
     dealer.sent.append(bootNanoseconds())
-    tell(dealer, .finished(id, digest: Digest128(high: 0, low: UInt64(key.shard)), milliseconds: 1, segments: segments))
+    tell(dealer, .finished(id, digests: [Digest128(high: 0, low: UInt64(key.shard))], milliseconds: 1, segments: segments))
     return true
   }
 

@@ -20,7 +20,7 @@ func record(_ number: Int) -> ShardRecord {
   var sums = DeltaSums()
   sums.deltaSquared = Double(number)
   return ShardRecord(
-    shard: number, digest: Digest128(high: 1, low: UInt64(number)), worker: "node-17", attempt: 1, epoch: 1, bytes: 64 << 20,
+    shard: number, digests: [Digest128(high: 1, low: UInt64(number))], worker: "node-17", attempt: 1, epoch: 1, bytes: 64 << 20,
     milliseconds: 25, finishedAt: wallMilliseconds(),
     segments: (0..<3).map { .init(pair: number + $0, sums: sums, differingBytes: 0) })
 }

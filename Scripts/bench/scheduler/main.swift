@@ -76,7 +76,7 @@ while !queue.isEmpty {
   queue = []
   for (session, key) in batch {
     let digest = Digest128(high: 0, low: UInt64(key.shard))
-    say(.finished(.init(key, digest: digest, milliseconds: 1, segments: [])), as: session)
+    say(.finished(.init(key, digests: [digest], milliseconds: 1, segments: [])), as: session)
   }
   // A round takes a second, and every worker has said something in it.
   now = now.adding(milliseconds: 1000)
