@@ -1,6 +1,7 @@
 """Benchmarks of expomerge: whole processes, in turns, as ratios of one run. Started by Scripts/bench/run.
 
   floor      merge against a program that moves the same bytes and computes nothing
+  alphas     merge with five alphas against a program that reads the same bytes once and writes five times as many
   peers      merge against mergekit and against the authors' method with transformers
   memory     peak memory of merges of 2 GB and of 13 GB
   start      expomerge --help, and a whole merge of a tiny pair
@@ -82,6 +83,26 @@ def floor_command(bench: Bench, pair: Path, sync: str, *how: str) -> Command:
     options = [*how, *(["--sync"] if sync == "full" else [])]
     arguments: list[Argument] = [bench.programs / "floor", "--threads", str(THREADS), *options, pair / "sft", pair / "aligned", output]
     return Command(" ".join(["floor", *options]), arguments, makes=output)
+
+
+# alphas
+
+
+def alphas(bench: Bench) -> None:
+    """The floors are the same as for one alpha; what a merge each would take is shown beside."""
+    pair = bench.pair("llama-1b")
+    size = weights_size(pair / "aligned")
+    floors = [floor_command(bench, pair, "none", "--write", way, "--copies", "5") for way in ("direct", "buffer")]
+    one = bench.merge(pair, "--sync", "none")
+    five = bench.merge(pair, "--sync", "none", "--alpha", "0.1,0.2,0.3,0.4,0.5")
+    runs = bench.in_turns("alphas", [*floors, one, five], bench.count(7, 3), pair)
+    for each in floors:
+        ratio = over(runs[five.name], runs[each.name])
+        figure = f"{ratio.text(times)}; fastest runs {times(over_fastest(runs[five.name], runs[each.name]))}"
+        bench.add("alphas", f"{five.name}: time over that of {each.name}", figure, f"<= {FLOOR_LIMIT}", ratio.median <= FLOOR_LIMIT)
+    ratio = over(runs[five.name], runs[one.name])
+    bench.add("alphas", f"{five.name}: time over that of {one.name}", ratio.text(times))
+    bench.add_times("alphas", runs, size)
 
 
 # peers
@@ -244,9 +265,9 @@ def plan(bench: Bench) -> None:
 
 
 BENCHMARKS: dict[str, Callable[[Bench], None]] = {
-    each.__name__: each for each in (floor, peers, memory, start, plan, cluster, stream, curve, scheduler, journal, durable, resume, restart, latency, scaleout)
+    each.__name__: each for each in (floor, alphas, peers, memory, start, plan, cluster, stream, curve, scheduler, journal, durable, resume, restart, latency, scaleout)
 }
-PROGRAMS = {"floor": "floor", "stream": "zmq_floor", "curve": "zmq_floor", "scheduler": "scheduler-bench", "journal": "journal-bench", "durable": "no_journal_sync", "latency": "dealers-bench"}
+PROGRAMS = {"floor": "floor", "alphas": "floor", "stream": "zmq_floor", "curve": "zmq_floor", "scheduler": "scheduler-bench", "journal": "journal-bench", "durable": "no_journal_sync", "latency": "dealers-bench"}
 """What else a benchmark runs, which Scripts/bench/run builds."""
 
 

@@ -1,6 +1,7 @@
 /* The floor under a merge: as many bytes moved through the system, with nothing computed.
  *
- * Reads every cache line of each sft file, and writes a file of the same size made of the aligned file's bytes.
+ * Reads every cache line of each sft file, and writes a file of the same size made of the aligned file's bytes, or
+ * several of them.
  * What a merge takes longer than this is the price of its arithmetic, digests, statistics and care.
  */
 #define _GNU_SOURCE
@@ -18,28 +19,30 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { MAX_FILES = 4096, MAX_THREADS = 1024, CACHE_LINE = 64 };
+enum { MAX_FILES = 4096, MAX_THREADS = 1024, MAX_COPIES = 32, CACHE_LINE = 64 };
 static const size_t SLICE = (size_t)64 << 20;
 static const size_t BLOCK = (size_t)256 << 10;
 static const char SUFFIX[] = ".safetensors";
 
 static const char USAGE[] =
-    "usage: floor [--threads N] [--sync] [--read mmap|pread] [--write direct|buffer] SFT_DIR ALIGNED_DIR OUTPUT_DIR\n"
+    "usage: floor [--threads N] [--sync] [--read mmap|pread] [--write direct|buffer] [--copies N] SFT_DIR ALIGNED_DIR OUTPUT_DIR\n"
     "  --threads N    threads that share the slices of 64 MiB (default: 1)\n"
     "  --sync         start write-back of each slice when it is written, and end with fdatasync and fsync\n"
     "  --read WAY     mmap: through mappings of whole files; pread: into a buffer that stays in the cache (default: mmap)\n"
     "  --write WAY    direct: pwrite from the mapping; buffer: copy to the buffer, and pwrite that (default: buffer)\n"
+    "  --copies N     write N outputs, in folders of their own in OUTPUT_DIR, from one read (default: one, in OUTPUT_DIR)\n"
     "OUTPUT_DIR is made; the *.safetensors files of the two folders are paired in the order of their names.\n";
 
 struct pair {
   struct input { const uint8_t *bytes; int descriptor; } sft, aligned;
   size_t size;
   size_t first_slice; /* number of slices in the files before this one */
-  int output;
+  int outputs[MAX_COPIES];
 };
 
 static struct pair pairs[MAX_FILES];
 static size_t pair_count, slice_count;
+static size_t copy_count = 1;
 static bool sync_wanted, use_mapping = true, use_buffer = true;
 static atomic_size_t next_slice;
 static atomic_uint sink; /* keeps the compiler from dropping the reads of sft */
@@ -86,21 +89,35 @@ static struct input open_input(const char *folder, const char *name, size_t *siz
   return (struct input){address, descriptor};
 }
 
+/* The folder that a copy goes to. */
+static void name_copy(char *path, size_t size, const char *output, size_t copy) {
+  int length = copy_count == 1 ? snprintf(path, size, "%s", output) : snprintf(path, size, "%s/copy-%zu", output, copy);
+  if (length >= (int)size) refuse("a path is too long");
+}
+
 static void open_pairs(const char *sft, const char *aligned, const char *output) {
   struct dirent **sft_names, **aligned_names;
   int count = list(aligned, &aligned_names);
   if (list(sft, &sft_names) != count) refuse("the folders hold different numbers of .safetensors files");
   if (count == 0 || count > MAX_FILES) refuse("the folders hold no .safetensors files, or too many");
   if (mkdir(output, 0755) != 0) die("cannot make", output);
+  char folder[4096];
+  for (size_t copy = 0; copy < copy_count && copy_count > 1; copy++) {
+    name_copy(folder, sizeof folder, output, copy);
+    if (mkdir(folder, 0755) != 0) die("cannot make", folder);
+  }
   for (int i = 0; i < count; i++) {
     struct pair *pair = &pairs[pair_count++];
     size_t sft_size;
     pair->sft = open_input(sft, sft_names[i]->d_name, &sft_size);
     pair->aligned = open_input(aligned, aligned_names[i]->d_name, &pair->size);
     if (sft_size != pair->size) refuse("the files of a pair differ in size");
-    pair->output = open_at(output, aligned_names[i]->d_name, O_WRONLY | O_CREAT | O_EXCL);
-    if (fallocate(pair->output, 0, 0, (off_t)pair->size) != 0 && errno != EOPNOTSUPP)
-      die("cannot reserve space for", aligned_names[i]->d_name);
+    for (size_t copy = 0; copy < copy_count; copy++) {
+      name_copy(folder, sizeof folder, output, copy);
+      pair->outputs[copy] = open_at(folder, aligned_names[i]->d_name, O_WRONLY | O_CREAT | O_EXCL);
+      if (fallocate(pair->outputs[copy], 0, 0, (off_t)pair->size) != 0 && errno != EOPNOTSUPP)
+        die("cannot reserve space for", aligned_names[i]->d_name);
+    }
     pair->first_slice = slice_count;
     slice_count += (pair->size + SLICE - 1) / SLICE;
   }
@@ -155,10 +172,11 @@ static void *work(void *unused) {
       sum += touch(read_block(pair->sft, buffer, count, offset), count);
       const uint8_t *bytes = read_block(pair->aligned, buffer, count, offset);
       if (use_buffer && bytes != buffer) bytes = memcpy(buffer, bytes, count);
-      write_all(pair->output, bytes, count, offset);
+      for (size_t copy = 0; copy < copy_count; copy++) write_all(pair->outputs[copy], bytes, count, offset);
     }
-    if (sync_wanted && sync_file_range(pair->output, (off_t)start, (off_t)(end - start), SYNC_FILE_RANGE_WRITE) != 0)
-      die("cannot start write-back of", "the output");
+    for (size_t copy = 0; copy < copy_count; copy++)
+      if (sync_wanted && sync_file_range(pair->outputs[copy], (off_t)start, (off_t)(end - start), SYNC_FILE_RANGE_WRITE) != 0)
+        die("cannot start write-back of", "the output");
   }
   atomic_fetch_add(&sink, sum);
   free(buffer);
@@ -178,9 +196,10 @@ static void run_threads(size_t count) {
 }
 
 static void finish(const char *output) {
-  for (size_t i = 0; i < pair_count; i++) {
-    if (sync_wanted && fdatasync(pairs[i].output) != 0) die("cannot sync a file of", output);
-    if (close(pairs[i].output) != 0) die("cannot close a file of", output);
+  for (size_t i = 0; i < pair_count * copy_count; i++) {
+    int descriptor = pairs[i / copy_count].outputs[i % copy_count];
+    if (sync_wanted && fdatasync(descriptor) != 0) die("cannot sync a file of", output);
+    if (close(descriptor) != 0) die("cannot close a file of", output);
   }
   if (!sync_wanted) return;
   int folder = open(output, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -203,6 +222,9 @@ int main(int argc, char **argv) {
       const char *way = argv[++i];
       use_buffer = strcmp(way, "buffer") == 0;
       if (use_buffer == (strcmp(way, "direct") == 0)) refuse("--write is direct or buffer");
+    } else if (strcmp(argv[i], "--copies") == 0 && i + 1 < argc) {
+      copy_count = strtoul(argv[++i], NULL, 10);
+      if (copy_count < 1 || copy_count > MAX_COPIES) refuse("--copies is a number from 1 to 32");
     } else {
       fputs(USAGE, stderr);
       return 64;

@@ -45,6 +45,10 @@ enum Examples {
         segments: [
           .init(pair: 9, sums: sums, differingBytes: .max), .init(pair: 10, sums: .init(), differingBytes: 0),
         ])),
+    .finished(
+      .init(
+        attempt, digests: [digest, Digest128(high: 1, low: .max)], milliseconds: 1234,
+        segments: [.init(pair: 9, sums: sums, others: [OutputCounts(nonFinite: .max, overflows: 1)], differingBytes: 0)])),
     .goodbye(.init(reason: "drained")),
   ] + WorkerMessage.Failed.Cause.allCases.map {
     .failed(.init(attempt, cause: $0, input: $0 == .input ? .init(side: .sft, file: 3) : nil, problem: fullReport))

@@ -95,6 +95,17 @@ import Wire
     #expect(self.isTaken(.finished(finished)) == isTaken)
   }
 
+  @Test("a shard has 32 variants at most, whose digests go with that of all", arguments: [(1, true), (2, true), (32, true), (33, false)])
+  func variants(count: Int, isTaken: Bool) {
+    let digests = (0..<count).map { Digest128(high: 1, low: UInt64($0)) }
+    var finished = WorkerMessage.Finished(Examples.attempt, digests: digests, milliseconds: 1, segments: [])
+    #expect(self.isTaken(.finished(finished)) == isTaken)
+    finished.variants = digests
+    #expect(self.isTaken(.finished(finished)) == (isTaken && count > 1))
+    finished.variants?.swapAt(0, count - 1)
+    #expect(!self.isTaken(.finished(finished)))
+  }
+
   // MARK: the coordinator
 
   @Test("intervals and window of a welcome make sense", arguments: [
