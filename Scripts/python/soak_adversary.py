@@ -616,7 +616,7 @@ class Round:
 
     def tamper(self, tampering: Tampering, task: Task) -> None:
         """Changes an output file behind the back of whoever comes back to it."""
-        files = sorted(task.partial.glob("*.safetensors"))
+        files = sorted(task.partial.rglob("*.safetensors"))
         if not files:
             return say(f"tamper with {task.what}: skipped, there is nothing")
         path = files[int(tampering.file * len(files))]

@@ -297,8 +297,8 @@ def same_bytes(one: Path, other: Path) -> bool:
 
 
 def names(folder: Path) -> set[str]:
-    """Of all files below, but the model card, which names the command, and the report, which holds times."""
-    return {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()} - set(FOR_PEOPLE)
+    """Of all files below, but model cards, which name the command, and reports, which hold times."""
+    return {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file() and path.name not in FOR_PEOPLE}
 
 
 def check_output(output: Path, expected: Path) -> None:
@@ -308,7 +308,8 @@ def check_output(output: Path, expected: Path) -> None:
     for left in (output.with_name(output.name + ".partial"), output.with_name(output.name + ".replaced"), output / ".expomerge"):
         if left.exists():
             raise Violation(f"{left} is still there, and its merge is complete")
-    if not all((output / name).exists() for name in FOR_PEOPLE) or names(output) != names(expected):
+    checkpoints = {path.parent for path in output.rglob("expomerge.json")}
+    if not all((folder / name).exists() for folder in checkpoints for name in FOR_PEOPLE) or names(output) != names(expected):
         raise Violation(f"{output} has other files than {expected}: {sorted(names(output) ^ names(expected))}")
     for name in sorted(names(output)):
         if not same_bytes(output / name, expected / name):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import random
 import shutil
@@ -45,7 +46,7 @@ def fits_disk(size: str) -> bool:
 
 @dataclass(frozen=True)
 class Recipe:
-    alpha: float
+    alphas: tuple[float, ...]
     shard_size: str
     max_file_size: str
     dtype: str | None
@@ -53,10 +54,17 @@ class Recipe:
 
     @property
     def name(self) -> str:
-        return f"{self.alpha:g} {self.shard_size} {self.max_file_size} {self.dtype or 'same'}{' sha256' if self.sha256 else ''}"
+        return f"{self.alpha} {self.shard_size} {self.max_file_size} {self.dtype or 'same'}{' sha256' if self.sha256 else ''}"
+
+    @property
+    def alpha(self) -> str:
+        return ",".join(f"{alpha:g}" for alpha in self.alphas)
+
+    def alone(self, alpha: float) -> Recipe:
+        return dataclasses.replace(self, alphas=(alpha,))
 
     def options(self, pair: Path) -> list[Argument]:
-        options: list[Argument] = ["--sft", pair / "sft", "--aligned", pair / "aligned", "--alpha", f"{self.alpha:g}"]
+        options: list[Argument] = ["--sft", pair / "sft", "--aligned", pair / "aligned", "--alpha", self.alpha]
         options += ["--shard-size", self.shard_size, "--max-file-size", self.max_file_size]
         if self.dtype:
             options += ["--dtype", self.dtype]
@@ -85,10 +93,10 @@ class Models:
         choice = random.Random(f"{seed}/recipes")
         self.recipes: list[Recipe] = []
         while len(self.recipes) < self.size.recipes:
-            recipe = Recipe(
-                choice.choice((0.3, 0.5, -0.5, 1.1)), choice.choice(self.size.shards), choice.choice(self.size.files),
-                choice.choice(self.size.dtypes), choice.random() < 0.3,
-            )  # fmt: skip
+            alphas = choice.choice(((0.3,), (0.5,), (-0.5,), (1.1,)) if size == "2gb" else ((0.3,), (-0.5,), (1.1, -0.25)))
+            # Two of the usual dtype take the space of one in F32.
+            dtype = choice.choice(self.size.dtypes) if len(alphas) == 1 else None
+            recipe = Recipe(alphas, choice.choice(self.size.shards), choice.choice(self.size.files), dtype, choice.random() < 0.3)
             if recipe not in self.recipes:
                 self.recipes.append(recipe)
         if size == "2gb":
@@ -98,13 +106,21 @@ class Models:
             make_pair(self.pair, self.size.bytes, random.Random(f"{seed}/weights"))
 
     def result(self, recipe: Recipe) -> Path:
-        """The folder that every merge of the recipe must be like."""
+        """The folder that every merge of the recipe must be like. Of several alphas, each was merged alone."""
         folder = self.expected / recipe.name.replace(" ", "-")
         if not folder.exists():
-            command = [self.binary, "merge", "--quiet", "--sync", "none", *recipe.options(self.pair), "--output", folder]
-            fail_with(subprocess.run([str(each) for each in command], capture_output=True, text=True), "an undisturbed merge")
+            if len(recipe.alphas) == 1:
+                self.merge(recipe, folder)
+            else:
+                for alpha in recipe.alphas:
+                    self.merge(recipe.alone(alpha), folder / f"alpha-{alpha:g}")
             say(f"merged undisturbed: {recipe.name}")
         return folder
+
+    def merge(self, recipe: Recipe, output: Path) -> None:
+        command = [self.binary, "merge", "--quiet", "--sync", "none", *recipe.options(self.pair), "--output", output]
+        output.parent.mkdir(exist_ok=True)
+        fail_with(subprocess.run([str(each) for each in command], capture_output=True, text=True), "an undisturbed merge")
 
 
 def make_pair(folder: Path, size: int, choice: random.Random) -> None:

@@ -76,8 +76,8 @@ enum CompleteOutput {
 
   /// Whether the inputs of a plan, which is the same, are what they were.
   private static func isMade(_ manifest: Manifest, of plan: Plan) throws(Failure) -> Bool {
-    let aligned = try InputFingerprint.all(plan.aligned, InputFiles(of: plan.aligned), plan: plan)
-    let sft = try InputFingerprint.all(plan.sft, InputFiles(of: plan.sft), plan: plan)
+    let aligned = try InputFingerprint.all(plan.aligned, InputFiles(of: plan.aligned))
+    let sft = try InputFingerprint.all(plan.sft, InputFiles(of: plan.sft))
     return manifest.aligned.files == aligned && manifest.sft.files == sft
   }
 

@@ -30,8 +30,8 @@ final class JobSource: Sendable {
       .aligned: try Directories.live.resolve(plan.aligned.folder), .sft: try Directories.live.resolve(plan.sft.folder),
     ]
     fingerprints = [
-      .aligned: try InputFingerprint.all(plan.aligned, aligned, plan: plan),
-      .sft: try InputFingerprint.all(plan.sft, sft, plan: plan),
+      .aligned: try InputFingerprint.all(plan.aligned, aligned),
+      .sft: try InputFingerprint.all(plan.sft, sft),
     ]
     description = JobDescription(plan).encoded()
     guard description.count <= Limits.descriptionBytes else {

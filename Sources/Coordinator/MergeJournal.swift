@@ -103,15 +103,10 @@ extension JobRecord {
           remedy: "run the command as it was, or discard what is there and begin again with --restart"))
     }
     var problems: [Problem] = []
-    // Another plan looks at other pages.
-    let isSamePlan = self.plan == plan.fingerprint
-    func isSame(_ one: InputFingerprint?, _ other: InputFingerprint?) -> Bool {
-      one == other || !isSamePlan && one?.bytes == other?.bytes && one?.header == other?.header
-    }
     for (side, folder, then, now) in [("aligned", self.aligned, alignedFiles, aligned), ("sft", self.sft, sftFiles, sft)] {
       let old = Dictionary(then.map { ($0.name, $0) }) { first, _ in first }
       let new = Dictionary(now.map { ($0.name, $0) }) { first, _ in first }
-      for name in Set(old.keys).union(new.keys).sorted() where !isSame(old[name], new[name]) {
+      for name in Set(old.keys).union(new.keys).sorted() where old[name] != new[name] {
         let what =
           old[name] == nil ? "is new" : new[name] == nil ? "is gone" : "is not what it was: its contents have changed"
         problems.append(
@@ -120,7 +115,7 @@ extension JobRecord {
             remedy: "restore it, or discard what was merged and begin again with --restart"))
       }
     }
-    if problems.isEmpty && !isSamePlan {
+    if problems.isEmpty && self.plan != plan.fingerprint {
       problems = [
         Problem(
           .inputChanged, "the pair, or how this version of expomerge plans it, is not what it was when the merge was begun",

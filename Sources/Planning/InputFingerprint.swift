@@ -1,7 +1,7 @@
 public import Digests
 
-/// What identifies an input file without reading all of it: its size, its header, and 256 pages at places that the
-/// plan picks.
+/// What identifies an input file without reading all of it: its size, its header, and 256 pages at places that
+/// the header picks.
 ///
 /// Size and header alone are equal for every fine-tune of one architecture.
 public struct InputFingerprint: Sendable, Equatable, Codable {

@@ -8,11 +8,11 @@ extension InputFingerprint {
   private static let pageCount = 256
   private static let pageSize = 4096
 
-  /// - Parameter seed: from the plan, so that all who check pick the same pages.
-  public init(of file: File, as weightFile: Checkpoint.WeightFile, seed: UInt64) throws(Failure) {
+  /// The header picks the pages, so that all who check pick the same.
+  public init(of file: File, as weightFile: Checkpoint.WeightFile) throws(Failure) {
     let header = try file.read(at: 0, count: weightFile.dataStart).withUnsafeBytes { XXH3.digest(of: $0) }
     let data = weightFile.dataStart..<weightFile.size
-    var places = SplitMix64(seed: seed)
+    var places = SplitMix64(seed: header.low)
     var hash = XXH3()
     if data.count <= Self.pageCount * Self.pageSize {
       try Self.add(data, of: file, to: &hash)
@@ -30,17 +30,11 @@ extension InputFingerprint {
     bytes.withUnsafeBytes { hash.update($0) }
   }
 
-  /// The seed for one file of a plan's input.
-  public static func seed(plan: Plan, file: Int) -> UInt64 { plan.fingerprint.low &+ UInt64(file) }
-
   /// Of all files of an input.
-  public static func all(
-    _ checkpoint: Checkpoint, _ files: InputFiles, plan: Plan
-  ) throws(Failure) -> [InputFingerprint] {
+  public static func all(_ checkpoint: Checkpoint, _ files: InputFiles) throws(Failure) -> [InputFingerprint] {
     var fingerprints: [InputFingerprint] = []
     for (index, weightFile) in checkpoint.files.enumerated() {
-      fingerprints.append(
-        try InputFingerprint(of: files.files[index], as: weightFile, seed: seed(plan: plan, file: index)))
+      fingerprints.append(try InputFingerprint(of: files.files[index], as: weightFile))
     }
     return fingerprints
   }

@@ -36,7 +36,7 @@ struct JobFiles: Sendable {
       for (index, expected) in offer[side].files.enumerated() {
         let path = FilePath(offer[side].folder).appending(expected.name)
         let (file, note) = Self.open(
-          path, expected, checkpoint.files[index], seed: InputFingerprint.seed(plan: plan, file: index), roots, calls)
+          path, expected, checkpoint.files[index], roots, calls)
         if let note { notes.append(note) }
         if let file, FileSystemKind(at: file.path)?.isRemote == true { isRemote = true }
         opened.append(file)
@@ -66,7 +66,7 @@ struct JobFiles: Sendable {
 
   /// The file if it is the one that was fingerprinted, and else why one might have expected it to be.
   private static func open(
-    _ path: FilePath, _ expected: InputFingerprint, _ weightFile: Checkpoint.WeightFile, seed: UInt64, _ roots: Roots,
+    _ path: FilePath, _ expected: InputFingerprint, _ weightFile: Checkpoint.WeightFile, _ roots: Roots,
     _ calls: SystemCalls
   ) -> (File?, Problem?) {
     let found: FilePath
@@ -84,7 +84,7 @@ struct JobFiles: Sendable {
       let file = try File.open(found, calls: calls)
       let size = try file.status().size
       guard size == expected.bytes else { return (nil, stale("it has \(size) bytes instead of \(expected.bytes)")) }
-      let fingerprint = try InputFingerprint(of: file, as: weightFile, seed: seed)
+      let fingerprint = try InputFingerprint(of: file, as: weightFile)
       guard fingerprint.header == expected.header else { return (nil, stale("its header differs")) }
       guard fingerprint.pages == expected.pages else {
         return (nil, stale("tensors have the same shapes but other contents"))

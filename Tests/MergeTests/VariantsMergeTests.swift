@@ -55,6 +55,16 @@ struct VariantsMergeTests {
     }
   }
 
+  @Test("inputs of which only some pages are looked at are told apart by the same pages")
+  func large() throws {
+    let values = (0..<400_000).map { Float($0 % 977) / 977 }
+    workshop.writePair(aligned: [TensorBytes("w", values)], sft: [TensorBytes("w", values.map { $0 * 0.99 })])
+    let outcome = try workshop.merge(Recipe(alphas: [0.1, 0.2]))
+    for (alpha, manifest) in zip([0.1, 0.2], outcome.manifests) {
+      #expect(try workshop.merge(Recipe(alpha: alpha), to: "single-\(alpha)").manifests == [manifest])
+    }
+  }
+
   @Test("results that are too large are counted for each alpha")
   func overflows() throws {
     func bytes(_ values: [Float16]) -> [UInt8] { values.flatMap { withUnsafeBytes(of: $0.bitPattern.littleEndian) { Array($0) } } }
