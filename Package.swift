@@ -11,6 +11,8 @@ let argumentParser = Target.Dependency.product(name: "ArgumentParser", package: 
 let crypto = Target.Dependency.product(name: "Crypto", package: "swift-crypto")
 let grdb = Target.Dependency.product(name: "GRDB", package: "GRDB.swift")
 let logging = Target.Dependency.product(name: "Logging", package: "swift-log")
+let flyingFox = Target.Dependency.product(name: "FlyingFox", package: "FlyingFox")
+let flyingSocks = Target.Dependency.product(name: "FlyingSocks", package: "FlyingFox")
 let yams = Target.Dependency.product(name: "Yams", package: "Yams")
 let systemPackage = Target.Dependency.product(name: "SystemPackage", package: "swift-system")
 
@@ -24,6 +26,7 @@ let package = Package(
     .package(url: "https://github.com/apple/swift-system", from: "1.8.0"),
     .package(url: "https://github.com/groue/GRDB.swift", from: "7.10.0"),
     .package(url: "https://github.com/jpsim/Yams", from: "6.2.0"),
+    .package(url: "https://github.com/swhitty/FlyingFox", from: "0.27.1"),
   ],
   targets: [
     // Each target is one sentence; arrows point downwards only (docs/architecture.md).
@@ -31,8 +34,9 @@ let package = Package(
       name: "expomerge",
       dependencies: [
         "Coordinator", "SampleModels", "Recipes", "Journal", "Worker", "Scheduling", "Transport", "Wire", "ZeroMQ", "Planning", "Threads", "Checkpoint", "Kernels",
-        "Keys", "FileIO", "Diagnostics", "Digests", "Deltas", "Report", "Figures", "CLinux", argumentParser, logging, systemPackage,
+        "Keys", "FileIO", "Diagnostics", "Digests", "Deltas", "Report", "Figures", "Monitoring", "StatusServer", "CLinux", argumentParser, logging, systemPackage,
       ], swiftSettings: strict),
+    .target(name: "StatusServer", dependencies: ["Diagnostics", flyingFox, flyingSocks], swiftSettings: strict),
     .target(name: "Recipes", dependencies: ["Planning", "Checkpoint", "Diagnostics", yams], swiftSettings: strict),
     .target(
       name: "SampleModels",
@@ -42,13 +46,13 @@ let package = Package(
       name: "Coordinator",
       dependencies: [
         "Journal", "Worker", "Scheduling", "Transport", "Wire", "ZeroMQ", "Threads", "Planning", "Checkpoint", "Kernels", "Digests",
-        "Deltas", "Report", "Figures", "Keys", "FileIO", "Diagnostics", "CLinux", logging, systemPackage,
+        "Deltas", "Report", "Figures", "Monitoring", "Keys", "FileIO", "Diagnostics", "CLinux", logging, systemPackage,
       ], swiftSettings: strict),
     .target(
       name: "Worker",
       dependencies: [
         "Scheduling", "Transport", "Wire", "ZeroMQ", "Threads", "Planning", "Checkpoint", "Digests", "Kernels", "Keys", "FileIO",
-        "Diagnostics", crypto, logging, systemPackage,
+        "Monitoring", "Diagnostics", crypto, logging, systemPackage,
       ], swiftSettings: strict),
     .target(
       name: "Journal",
@@ -60,6 +64,7 @@ let package = Package(
     .target(
       name: "Scheduling", dependencies: ["Wire", "Planning", "Digests", "Diagnostics"],
       swiftSettings: strict + [.unsafeFlags(["-O"])]),
+    .target(name: "Monitoring", dependencies: ["Wire"], swiftSettings: strict),
     .target(name: "Wire", dependencies: ["Planning", "Digests", "Kernels", "Diagnostics"], swiftSettings: strict),
     .target(name: "Planning", dependencies: ["Checkpoint", "Digests", "Kernels", "Diagnostics", systemPackage], swiftSettings: strict),
     .target(
@@ -99,6 +104,7 @@ let package = Package(
       name: "Simulation", dependencies: ["Scheduling", "Wire", "Planning", "Digests", "Diagnostics"],
       path: "Tests/Simulation", swiftSettings: strict + [.unsafeFlags(["-O"])]),
     .target(name: "TestSupport", dependencies: [systemPackage], path: "Tests/TestSupport", swiftSettings: strict),
+    .testTarget(name: "MonitoringTests", dependencies: ["Monitoring", "Wire"]),
     .testTarget(name: "KernelsTests", dependencies: ["Kernels", "Digests"], resources: [.copy("Fixtures")]),
     .testTarget(
       name: "CheckpointTests", dependencies: ["Checkpoint", "TestSupport", systemPackage],

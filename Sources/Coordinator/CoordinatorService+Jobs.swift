@@ -345,6 +345,7 @@ extension CoordinatorService {
   func conclude(_ id: JobID, _ state: Status.JobState, _ failure: Failure? = nil, outcome: MergeJob.Outcome? = nil) {
     guard let job = jobs[id], !job.state.isOver else { return }
     jobs[id]?.state = state
+    history.jobEnded(state)
     jobs[id]?.endedAt = Self.now
     jobs[id]?.retryAt = nil
     if let failure {

@@ -29,6 +29,7 @@ extension CoordinatorService {
     case .workerPrepared(_, let name, let prepared):
       tell("worker-prepared", within: &preparations) { log(prepared, of: name) }
     case .shardFailed(let attempt, let name, let problem):
+      history.shardFailed()
       remember(.error, attempt.job, "shard-failed", "\(attempt) failed on \(name): \(problem)")
     case .summing(let job):
       jobs[job]?.context.progress.begin(.checksums, total: jobs[job]?.bytes ?? 0)
@@ -77,6 +78,7 @@ extension CoordinatorService {
   /// For the log, and for the journal of a coordinator, which people read with other tools.
   func remember(_ level: Logger.Level, _ job: JobID?, _ kind: String, _ text: String) {
     logger.log(level: level, "\(text)")
+    history.add(level.rawValue, job, printable(text))
     configuration.journal?.addEvent(job: job?.number, kind: kind, text: printable(text))
   }
 }

@@ -60,7 +60,9 @@ extension CoordinatorService {
     case .success:
       let shard = merge.plan.shard(key.shard)
       merge.results.set(result, at: key.shard)
-      workers[session]?.meter.add(merge.plan.outputBytes(of: shard), at: Self.now)
+      let bytes = merge.plan.outputBytes(of: shard)
+      workers[session]?.meter.add(bytes, at: Self.now)
+      history.shardDone(bytes: bytes, at: Self.now)
       didFinish(key.job, shard)
       tell(.committed(key))
     case .failure(let failure):

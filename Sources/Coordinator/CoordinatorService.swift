@@ -94,6 +94,7 @@ public actor CoordinatorService {
   /// Messages that were not even handed on, and answers that nobody read, by reason.
   var ignored: [String: Int] = [:]
   var refusals = RefusalLog()
+  var history = RecentHistory()
   /// Workers that come and go are told as long as they are not too many.
   var comings = EventLimit(100)
   /// And so are their answers to offers.

@@ -160,6 +160,10 @@ extension WorkerService {
 
   private func finish(_ task: WorkerTask, _ result: ShardResult, _ milliseconds: Int) {
     drop(task.id)
+    if task.work == .compute {
+      shardsDone += 1
+      bytesDone += task.outputBytes
+    }
     let segments = result.segments.map {
       WorkerMessage.Finished.Segment(pair: $0.pair, sums: $0.sums, others: $0.others, differingBytes: $0.differingBytes)
     }
@@ -170,6 +174,7 @@ extension WorkerService {
     guard tasks.removeValue(forKey: task.id) != nil, !task.isAbandoned else { return tell(.left(task.id)) }
     data?.forget(task)
     logger.error("\(task.key): \(problem)")
+    shardsFailed += 1
     let (cause, input) = blame(problem, task.files)
     tell(.failed(task.id, cause, input: input, problem))
   }

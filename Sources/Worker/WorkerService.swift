@@ -6,6 +6,7 @@ import Glibc
 import Kernels
 import Keys
 public import Logging
+public import Monitoring
 public import Planning
 public import Scheduling
 import Synchronization
@@ -82,6 +83,11 @@ public actor WorkerService {
   var plans: [(fingerprint: Digest128, plan: Plan)]
   var tasks: [WorkerSession.TaskID: Running] = [:]
   var connections = 0
+  private let startedAt = WorkerService.now
+  /// Since the process started.
+  var shardsDone = 0
+  var bytesDone = 0
+  var shardsFailed = 0
 
   /// A task, and what is known of its end.
   struct Running {
@@ -144,6 +150,16 @@ public actor WorkerService {
   /// Closes everything at once. What runs ends at its next block.
   public nonisolated func stop() {
     loop.perform { self.assumeIsolated { $0.close() } }
+  }
+
+  /// What is shown to whoever looks.
+  public func view() -> WorkerView {
+    let running = session.runningCount
+    return WorkerView(
+      name: configuration.name, host: hostName, version: configuration.version, coordinator: "\(configuration.coordinator)",
+      isConnected: session.isActive, isDraining: session.isDraining, slots: configuration.slots, running: running,
+      queued: session.taskCount - running, shards: shardsDone, bytes: bytesDone, failures: shardsFailed,
+      uptimeSeconds: Self.now.seconds(since: startedAt))
   }
 
   private func close() {

@@ -5,6 +5,7 @@ import Diagnostics
 import Logging
 import FileIO
 import Journal
+import StatusServer
 import SystemPackage
 import Threads
 import Transport
@@ -34,6 +35,7 @@ struct CoordinatorCommand: ParsableCommand {
   var roots: [String] = []
 
   @OptionGroup(title: "Keys") var access: ListenKeyOptions
+  @OptionGroup(title: "Watching") var monitoring: MonitoringOptions
   @OptionGroup(title: "Running") var running: RunOptions
   @OptionGroup(title: "Logging") var log: LogOptions
 
@@ -75,6 +77,9 @@ struct CoordinatorCommand: ParsableCommand {
           "expomerge \(expomergeVersion) listens at \(endpoint.control), data at \(endpoint.data), epoch \(state.epoch)")
       }
       if !control.isLocal && security == nil { logger.warning("\(ListenKeyOptions.insecureWarning(control))") }
+      let server = try monitoring.server(for: service, loop: loop)
+      if let server { logger.info("shows itself at http://\(server.address)/") }
+      defer { server?.stop() }
       drain.serve { reason in
         logger.info("ending (\(reason)): running shards may end first")
         service.end(ended)

@@ -7,6 +7,7 @@ import FileIO
 import Logging
 import Scheduling
 import Synchronization
+import StatusServer
 import SystemPackage
 import Threads
 import Transport
@@ -51,6 +52,7 @@ struct WorkerCommand: ParsableCommand {
   @Option(help: ArgumentHelp("How inputs are read: auto, mmap or pread.", valueName: "method"))
   var read = RunOptions.ReadChoice.auto
 
+  @OptionGroup(title: "Watching") var monitoring: MonitoringOptions
   @OptionGroup(title: "Keys") var keys: ConnectKeyOptions
   @OptionGroup(title: "Logging") var log: LogOptions
 
@@ -100,6 +102,9 @@ struct WorkerCommand: ParsableCommand {
         if case .rejected(let reason) = ending { rejection.reason.withLock { $0 = reason } }
         done.signal()
       }
+      let server = try monitoring.server(for: service, loop: loop)
+      if let server { logger.info("shows itself at http://\(server.address)/") }
+      defer { server?.stop() }
       service.start()
       drain.serve { service.drain(reason: $0) }
       done.wait()
