@@ -34,8 +34,9 @@ let package = Package(
       name: "expomerge",
       dependencies: [
         "Coordinator", "SampleModels", "Recipes", "Journal", "Worker", "Scheduling", "Transport", "Wire", "ZeroMQ", "Planning", "Threads", "Checkpoint", "Kernels",
-        "Keys", "FileIO", "Diagnostics", "Digests", "Deltas", "Report", "Figures", "Monitoring", "StatusServer", "CLinux", argumentParser, logging, systemPackage,
+        "Keys", "FileIO", "Diagnostics", "Digests", "Deltas", "Report", "Figures", "Monitoring", "StatusServer", "ServiceManager", "CLinux", argumentParser, logging, systemPackage,
       ], swiftSettings: strict),
+    .target(name: "ServiceManager", swiftSettings: strict),
     .target(name: "StatusServer", dependencies: ["Diagnostics", flyingFox, flyingSocks], swiftSettings: strict),
     .target(name: "Recipes", dependencies: ["Planning", "Checkpoint", "Diagnostics", yams], swiftSettings: strict),
     .target(
@@ -104,6 +105,7 @@ let package = Package(
       name: "Simulation", dependencies: ["Scheduling", "Wire", "Planning", "Digests", "Diagnostics"],
       path: "Tests/Simulation", swiftSettings: strict + [.unsafeFlags(["-O"])]),
     .target(name: "TestSupport", dependencies: [systemPackage], path: "Tests/TestSupport", swiftSettings: strict),
+    .testTarget(name: "ServiceManagerTests", dependencies: ["ServiceManager", "TestSupport"]),
     .testTarget(name: "MonitoringTests", dependencies: ["Monitoring", "Wire"]),
     .testTarget(name: "KernelsTests", dependencies: ["Kernels", "Digests"], resources: [.copy("Fixtures")]),
     .testTarget(

@@ -96,8 +96,15 @@ extension CoordinatorService {
     keyThread.stop()
   }
 
+  /// Reads the authorized keys again.
+  public nonisolated func reload() {
+    loop.perform { self.assumeIsolated { $0.lookAtKeys(always: true) } }
+  }
+
   /// Notices keys that came, went or changed. The folder may be slow: the loop does not wait for it.
-  private func lookAtKeys() {
+  ///
+  /// - Parameter always: reads them even where the folder seems to be what it was.
+  private func lookAtKeys(always: Bool = false) {
     guard !isLookingAtKeys, let folder = configuration.security?.folder, let watch = keyWatch else { return }
     isLookingAtKeys = true
     keyThread.submit { [loop] in
@@ -106,7 +113,7 @@ extension CoordinatorService {
       var trouble: [Problem] = []
       do throws(Failure) {
         let listing = try folder.listing()
-        if watch.shouldLoad(listing) { found = folder.load(listing) }
+        if watch.shouldLoad(listing) || always { found = folder.load(listing) }
       } catch {
         trouble = error.problems
       }

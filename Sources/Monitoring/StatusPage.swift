@@ -49,7 +49,7 @@ public enum StatusPage {
     .note,footer{color:var(--quiet);font-size:14px;overflow-wrap:anywhere}
     footer{margin-top:36px;border-top:1px solid var(--line);padding-top:10px}
     .trouble{border-left:5px solid var(--bad);background:var(--panel);padding:8px 12px;border-radius:4px}
-    .tiles{display:grid;grid-template-columns:repeat(auto-fill,minmax(150px,1fr));gap:10px;margin-top:16px}
+    .tiles{display:grid;grid-template-columns:repeat(auto-fit,minmax(140px,1fr));gap:10px;margin-top:16px}
     .tile{background:var(--panel);border-radius:8px;padding:10px 12px}
     .tile b{display:block;font-size:19px;font-variant-numeric:tabular-nums;overflow-wrap:anywhere}
     .tile span{color:var(--quiet);font-size:13px}

@@ -47,7 +47,9 @@ struct CoordinatorCommand: ParsableCommand {
       let security = try access.security(listeningAt: control, command: "coordinator")
       let logger = log.logger("coordinator")
       let drain = Drain()
-      Signals.take(logger: logger) { drain.request($0) }
+      let reports = ServiceReports()
+      let reloading = Reloading()
+      Signals.take(logger: logger, reload: { reports.reload { reloading.request() } }) { drain.request($0) }
       let state = try StateFolder.open(FilePath(state))
       DescriptorLimit.warnings(needed: 1024).forEach { logger.warning("\($0)") }
       if !state.locksWork {
@@ -80,7 +82,13 @@ struct CoordinatorCommand: ParsableCommand {
       let server = try monitoring.server(for: service, loop: loop)
       if let server { logger.info("shows itself at http://\(server.address)/") }
       defer { server?.stop() }
+      reloading.serve {
+        logger.info("reading the authorized keys again")
+        service.reload()
+      }
+      reports.begin(on: loop) { service.assumeIsolated { $0.view().line } }
       drain.serve { reason in
+        reports.end(reason)
         logger.info("ending (\(reason)): running shards may end first")
         service.end(ended)
       }

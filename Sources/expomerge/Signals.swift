@@ -45,9 +45,15 @@ enum Signals {
     take { _ in cancellation.cancel() }
   }
 
-  /// Those of a daemon: SIGHUP and SIGUSR1 are noted and do no harm.
-  static func take(logger: Logger, drain: @escaping @Sendable (_ reason: String) -> Void) {
-    take(noting: [SIGHUP, SIGUSR1], note: { logger.info("\($0): nothing to do") }, end: drain)
+  /// Those of a daemon: SIGHUP reloads, and SIGUSR1 is noted and does no harm.
+  static func take(
+    logger: Logger, reload: @escaping @Sendable () -> Void, drain: @escaping @Sendable (_ reason: String) -> Void
+  ) {
+    take(
+      noting: [SIGHUP, SIGUSR1],
+      note: { name in
+        if name == "SIGHUP" { reload() } else { logger.info("\(name): nothing to do") }
+      }, end: drain)
   }
 
   private static func name(_ number: Int32) -> String {
@@ -92,4 +98,12 @@ final class Drain: Sendable {
     }
     if let reason { drain(reason) }
   }
+}
+
+/// An order to read settings again, which may come before there is anybody to do it.
+final class Reloading: Sendable {
+  private let work = Mutex<(@Sendable () -> Void)?>(nil)
+
+  func request() { work.withLock { $0 }?() }
+  func serve(_ work: @escaping @Sendable () -> Void) { self.work.withLock { $0 = work } }
 }

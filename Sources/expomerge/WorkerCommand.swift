@@ -94,7 +94,8 @@ struct WorkerCommand: ParsableCommand {
       configuration.credentials = try keys.credentials()
       DescriptorLimit.warnings(needed: 256).forEach { logger.warning("\($0)") }
       let drain = Drain()
-      Signals.take(logger: logger) { drain.request($0) }
+      let reports = ServiceReports()
+      Signals.take(logger: logger, reload: { reports.reload { logger.info("SIGHUP: a worker has nothing to read again") } }) { drain.request($0) }
       let loop = EventLoop(name: "worker")
       let done = DispatchSemaphore(value: 0)
       let rejection = Rejection()
@@ -106,7 +107,17 @@ struct WorkerCommand: ParsableCommand {
       if let server { logger.info("shows itself at http://\(server.address)/") }
       defer { server?.stop() }
       service.start()
-      drain.serve { service.drain(reason: $0) }
+      let meter = LateRate()
+      reports.begin(on: loop) {
+        service.assumeIsolated { service in
+          let view = service.view()
+          return view.line(rate: meter.rate(of: view))
+        }
+      }
+      drain.serve { reason in
+        reports.end(reason)
+        service.drain(reason: reason)
+      }
       done.wait()
       loop.stop()
       if let reason = rejection.reason.withLock({ $0 }) {
