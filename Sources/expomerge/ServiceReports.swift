@@ -55,7 +55,7 @@ extension CoordinatorView {
     // The stretch that goes on is not full.
     let late = throughput.dropLast().suffix(5)
     let rate = Double(late.reduce(0, +)) / Double(late.count * stretchSeconds)
-    return "\(Format.plural(active, "job")), \(Format.plural(status.workers.count, "worker")), \(Format.rate(rate))"
+    return "\(Format.plural(active, "job")), \(Format.plural(status.workers.count, "worker"))" + suffix(rate)
   }
 }
 
@@ -63,9 +63,12 @@ extension WorkerView {
   /// - Parameter rate: bytes a second.
   func line(rate: Double) -> String {
     if !isConnected { return "waits for \(coordinator)" }
-    return "\(isDraining ? "draining: " : "")\(Format.plural(running, "shard")), \(Format.rate(rate))"
+    return "\(isDraining ? "draining: " : "")\(Format.plural(running, "shard"))" + suffix(rate)
   }
 }
+
+/// A rate behind what there is.
+private func suffix(_ rate: Double) -> String { rate > 0 ? ", \(Format.rate(rate))" : "" }
 
 /// Bytes of a worker a second, since it was asked last.
 final class LateRate: Sendable {

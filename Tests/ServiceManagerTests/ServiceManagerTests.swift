@@ -6,39 +6,10 @@ import TestSupport
 @Suite("The service manager") struct ServiceManagerTests {
   let folder = TemporaryFolder()
 
-  /// A socket of the test's own, and what came to it.
-  final class Listener {
-    let descriptor = socket(AF_UNIX, Int32(SOCK_DGRAM.rawValue), 0)
-
-    /// - Parameter name: a path, or one that begins with @ and belongs to no file.
-    init(_ name: String) {
-      var address = sockaddr_un()
-      address.sun_family = sa_family_t(AF_UNIX)
-      withUnsafeMutableBytes(of: &address.sun_path) { bytes in
-        bytes.copyBytes(from: name.utf8)
-        if name.hasPrefix("@") { bytes[0] = 0 }
-      }
-      let length = socklen_t(MemoryLayout<sa_family_t>.size + name.utf8.count)
-      let status = withUnsafePointer(to: &address) {
-        $0.withMemoryRebound(to: sockaddr.self, capacity: 1) { bind(descriptor, $0, length) }
-      }
-      precondition(status == 0)
-    }
-
-    deinit { close(descriptor) }
-
-    /// nil where nothing has come.
-    func receive() -> String? {
-      var bytes = [UInt8](repeating: 0, count: 4096)
-      let count = recv(descriptor, &bytes, bytes.count, Int32(MSG_DONTWAIT))
-      return count < 0 ? nil : String(decoding: bytes.prefix(count), as: UTF8.self)
-    }
-  }
-
   @Test("is told in datagrams, at a path or a name", arguments: [true, false])
   func told(isPath: Bool) throws {
     let name = isPath ? folder("notify").string : "@expomerge-test-\(UInt64.random(in: 0...UInt64.max))"
-    let listener = Listener(name)
+    let listener = NotifyListener(name)
     let manager = try #require(ServiceManager(environment: ["NOTIFY_SOCKET": name]))
     manager.tell(.ready, .status("2 shards,\n1.2 GB/s"))
     #expect(listener.receive() == "READY=1\nSTATUS=2 shards, 1.2 GB/s")

@@ -1,0 +1,54 @@
+import Foundation
+import SystemPackage
+import TestSupport
+import Testing
+
+/// Daemons under a service manager, which the test stands in for.
+@Suite("Under a service manager", .timeLimit(.minutes(3))) struct ServiceTests {
+  let folder = TemporaryFolder()
+
+  /// What a daemon says until it has said something with `words`.
+  private func listen(_ listener: NotifyListener, _ daemon: Daemon, for words: String) throws -> [String] {
+    var lines: [String] = []
+    _ = poll(for: "\(words) after \(lines)", while: { daemon.process.isRunning }) {
+      while let message = listener.receive() { lines += message.split(separator: "\n").map(String.init) }
+      return lines.contains { $0.contains(words) } ? () : nil
+    }
+    return lines
+  }
+
+  @Test("a coordinator says when it is ready, what it does, that it lives, and that it ends")
+  func coordinator() throws {
+    let name = folder("notify").string
+    let listener = NotifyListener(name)
+    let cluster = try TestCluster(folder.path, environment: ["NOTIFY_SOCKET": name, "WATCHDOG_USEC": "400000"])
+    let started = try listen(listener, cluster.coordinator, for: "READY=1")
+    #expect(started.prefix(2) == ["READY=1", "STATUS=0 jobs, 0 workers"])
+    #expect(try !listen(listener, cluster.coordinator, for: "WATCHDOG=1").isEmpty)
+    let worker = try cluster.worker("w", roots: [])
+    #expect(try !listen(listener, cluster.coordinator, for: "STATUS=0 jobs, 1 worker").isEmpty)
+    cluster.coordinator.signal(SIGHUP)
+    let reloaded = try listen(listener, cluster.coordinator, for: "READY=1").map { $0.prefix { $0 != "=" } }
+    #expect(reloaded.filter { $0 != "WATCHDOG" && $0 != "STATUS" } == ["RELOADING", "MONOTONIC_USEC", "READY"])
+    #expect(cluster.coordinator.waitFor("reading the authorized keys again") != nil)
+    #expect(worker.terminate() == 0)
+    #expect(cluster.coordinator.terminate() == 0)
+    var last: [String] = []
+    while let message = listener.receive() { last.append(message) }
+    #expect(last.contains("STOPPING=1\nSTATUS=ending (SIGTERM)"))
+  }
+
+  @Test("a worker is ready without its coordinator, and says what it waits for")
+  func worker() throws {
+    let name = "@expomerge-test-\(UUID().uuidString)"
+    let listener = NotifyListener(name)
+    let worker = try Daemon(
+      ["worker", "--coordinator", "tcp://127.0.0.1:1"], in: folder.path, environment: ["NOTIFY_SOCKET": name, "WATCHDOG_USEC": "400000"])
+    #expect(try listen(listener, worker, for: "READY=1").first == "READY=1")
+    #expect(try !listen(listener, worker, for: "WATCHDOG=1").isEmpty)
+    #expect(worker.terminate() == 0)
+    var last: [String] = []
+    while let message = listener.receive() { last.append(message) }
+    #expect(last.contains("STOPPING=1\nSTATUS=ending (SIGTERM)"))
+  }
+}
