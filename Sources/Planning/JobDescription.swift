@@ -28,6 +28,8 @@ public struct JobDescription: Sendable, Equatable, Codable {
     }
 
     public let tiesWordEmbeddings: Bool
+    /// Rows and columns that one scale of F8_E4M3 weights is for; nil where none are quantised.
+    public let blockSize: [Int]?
     public let files: [File]
     public let tensors: [Tensor]
   }
@@ -70,6 +72,7 @@ public struct JobDescription: Sendable, Equatable, Codable {
 extension JobDescription.Input {
   init(_ checkpoint: Checkpoint) {
     tiesWordEmbeddings = checkpoint.config?.tiesWordEmbeddings == true
+    blockSize = QuantisedWeights.block(of: checkpoint).map { [$0.rows, $0.columns] }
     files = checkpoint.files.map {
       .init(name: $0.name, bytes: $0.size, dataStart: $0.dataStart)
     }
@@ -109,8 +112,8 @@ extension JobDescription.Input {
           name: tensor.name, dtype: dtype, shape: tensor.shape, file: tensor.file, range: tensor.start..<tensor.end))
     }
     try check(Set(tensors.map(\.name)).count == tensors.count, "a tensor's name")
-    let config = tiesWordEmbeddings
-      ? try ModelConfig(json: Array(#"{"tie_word_embeddings":true}"#.utf8), file: "config.json") : nil
+    let quantisation = blockSize.map { Quantisation(method: Quantisation.blockMethod, blockSize: $0) }
+    let config = ModelConfig(tiesWordEmbeddings: tiesWordEmbeddings ? true : nil, quantisation: quantisation)
     return Checkpoint(
       folder: "/",
       files: files.map { .init(name: $0.name, size: $0.bytes, dataStart: $0.dataStart) }, tensors: places, config: config)

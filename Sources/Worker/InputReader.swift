@@ -1,11 +1,13 @@
-import Diagnostics
+package import Diagnostics
 import FileIO
-import Planning
-import Wire
+import Kernels
+package import Planning
 import SystemPackage
+package import Wire
 
-/// Reads slices of one checkpoint for one thread: by mapping, by reading, or from what was streamed.
-struct InputReader: ~Copyable {
+/// Reads slices of one checkpoint for one thread: by mapping, by reading, or from what was streamed. What is quantised by
+/// blocks comes dequantised.
+package struct InputReader: ~Copyable {
   private let inputs: InputFiles
   private let side: Side
   /// The slices of the current shard that do not come from files.
@@ -14,20 +16,49 @@ struct InputReader: ~Copyable {
   private var window: Mapping?
   private var windowFile = -1
   private var windowRange = 0..<0
+  private var scales = GrowingMemory()
+  private var products = GrowingMemory()
 
   /// Bytes mapped at a time: enough to make the call cheap, and few enough to keep resident memory flat.
   private static let windowSize = 16 << 20
 
   /// - Parameter sliceLimit: bytes of the largest slice that will be asked for.
-  init(_ inputs: InputFiles, _ side: Side, sliceLimit: Int) {
+  package init(_ inputs: InputFiles, _ side: Side, sliceLimit: Int) {
     self.inputs = inputs
     self.side = side
     let needsBuffer = inputs.method == .pread || inputs.opened.contains { $0 == nil }
     buffer = Memory(count: needsBuffer ? sliceLimit : 1)
   }
 
-  /// The bytes of a slice; valid until the next call.
-  mutating func bytes(of source: Segment.Source) throws(Failure) -> UnsafeRawBufferPointer {
+  /// The bytes of a slice, as they are computed with; valid until the next call.
+  package mutating func bytes(of source: Segment.Source) throws(Failure) -> UnsafeRawBufferPointer {
+    guard let scaling = source.scaling else { return try storedBytes(of: source) }
+    let codes = try storedBytes(of: source)
+    let scales = try scaleBytes(of: scaling.source)
+    let how = Dequantisation(scaling.scales)
+    let target = products.bytes(codes.count * how.output.size)
+    do throws(InputVanished) {
+      try how.run(codes, scales: scales, place: scaling.scales.place(of: scaling.elements.lowerBound), to: target)
+    } catch {
+      throw try truncation(of: source) ?? unreadable(source)
+    }
+    return UnsafeRawBufferPointer(target)
+  }
+
+  /// Few bytes, which are read even where others are mapped: one window is for those.
+  private mutating func scaleBytes(of source: Segment.Source) throws(Failure) -> UnsafeRawBufferPointer {
+    let target = scales.bytes(source.range.count)
+    if let file = inputs.opened[source.file] {
+      try file.read(into: target, at: source.range.lowerBound)
+      return UnsafeRawBufferPointer(target)
+    }
+    guard let bytes = try streamed?.bytes(side, source, scratch: target) else {
+      preconditionFailure("every slice of a file that is not open is streamed")
+    }
+    return bytes
+  }
+
+  private mutating func storedBytes(of source: Segment.Source) throws(Failure) -> UnsafeRawBufferPointer {
     guard let file = inputs.opened[source.file] else {
       guard let bytes = try streamed?.bytes(side, source, scratch: buffer.bytes) else {
         preconditionFailure("every slice of a file that is not open is streamed")
@@ -68,5 +99,13 @@ struct InputReader: ~Copyable {
       Problem(
         .readFailed, "a page could not be read", file: inputs.opened[source.file]?.path.string,
         byte: source.range.lowerBound, remedy: "check the disk and the system's log"))
+  }
+}
+
+extension Dequantisation {
+  init(_ scales: BlockScales) {
+    self.init(
+      format: scales.format, columns: scales.columns, blockRows: scales.block.rows, blockColumns: scales.block.columns,
+      output: scales.product)
   }
 }
