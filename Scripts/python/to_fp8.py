@@ -23,7 +23,7 @@ from checkpoint import INDEX, Checkpoint, Tensor
 from oracle import DTYPES
 
 E4M3, LARGEST = ml_dtypes.float8_e4m3fn, 448.0
-SCALES = {"F32": np.float32, "BF16": ml_dtypes.bfloat16}
+SCALES = {"F32": np.float32, "BF16": ml_dtypes.bfloat16, "F16": np.float16}
 ODD_SCALES = [0.0, -0.0, 1e-42, 3e38, np.inf, np.nan, -1.5]
 OTHERS = {"I64": np.dtype("<i8"), "U8": np.dtype("u1"), "BOOL": np.dtype("?")}
 

@@ -5,7 +5,7 @@ import CKernels
 /// An element is its code's value times the scale of its block, rounded once to f32; and, where BF16 is asked for, once more:
 /// what DeepSeek's `weight_dequant` gives (inference/kernel.py and fp8_cast_bf16.py of DeepSeek-V3).
 public struct Dequantisation: Sendable, Equatable {
-  /// Of the scales: F32 or BF16.
+  /// Of the scales: F32, BF16 or F16.
   public let format: FloatFormat
   /// Elements of a row.
   public let columns: Int
@@ -15,7 +15,7 @@ public struct Dequantisation: Sendable, Equatable {
   public let output: FloatFormat
 
   public init(format: FloatFormat, columns: Int, blockRows: Int, blockColumns: Int, output: FloatFormat) {
-    precondition([format, output].allSatisfy { $0 == .f32 || $0 == .bf16 } && min(columns, blockRows, blockColumns) > 0)
+    precondition([.f32, .bf16, .f16].contains(format) && [.f32, .bf16].contains(output) && min(columns, blockRows, blockColumns) > 0)
     self.format = format
     self.columns = columns
     self.blockRows = blockRows

@@ -102,8 +102,8 @@ public struct QuantisedWeights: Sendable {
     guard tensor.shape.count == 2 else {
       return "these scales are for a matrix, but the shape of \(tensor.name) is \(tensor.shape)"
     }
-    guard scales.dtype == .f32 || scales.dtype == .bf16 else {
-      return "the scales are \(scales.dtype.rawValue); F32 and BF16 are known"
+    guard [.f32, .bf16, .f16].contains(scales.dtype) else {
+      return "the scales are \(scales.dtype.rawValue); F32, BF16 and F16 are known"
     }
     let grid = block.grid(over: tensor.shape)
     guard scales.shape == grid else {

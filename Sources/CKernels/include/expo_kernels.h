@@ -93,7 +93,7 @@ void expo_delta_shape(expo_level level, expo_dtype aligned_dtype, expo_dtype sft
 /// The scales of a matrix that is quantised by blocks, from the row of blocks on that the first element is in.
 typedef struct {
   const void *scales;
-  /// F32 or BF16.
+  /// F32, BF16 or F16.
   expo_dtype dtype;
   /// Elements of a row of the matrix.
   size_t columns;
