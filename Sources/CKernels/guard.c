@@ -118,6 +118,16 @@ int expo_dequantise(expo_level level, const expo_block_scales *scales, const voi
   return 0;
 }
 
+int expo_gather(const void *storage, size_t skipped, size_t size, size_t rank, const size_t *shape, const size_t *strides,
+                size_t first, size_t count, void *output) {
+  install_once();
+  if (sigsetjmp(guard, 0) != 0) return 1;
+  enter_guard();
+  expo_gather_unguarded(storage, skipped, size, rank, shape, strides, first, count, output);
+  leave_guard();
+  return 0;
+}
+
 int expo_copy(const void *aligned, const void *sft, void *output, size_t bytes, uint64_t *differing) {
   install_once();
   if (sigsetjmp(guard, 0) != 0) return 1;

@@ -15,6 +15,9 @@ double expo_saturates_above(expo_dtype dtype);
 /// Whether element `index` of an output is neither infinite nor NaN.
 int expo_is_finite(expo_dtype dtype, const void *output, size_t index);
 
+void expo_gather_unguarded(const uint8_t *storage, size_t skipped, size_t size, size_t rank, const size_t *shape,
+                           const size_t *strides, size_t first, size_t count, uint8_t *output);
+
 typedef void expo_run_function(const expo_operation *operation, const uint8_t *aligned, const uint8_t *sft,
                                uint8_t *output, size_t count, expo_sums *sums);
 

@@ -54,6 +54,10 @@ extension Plan {
         hasher.combine(tensor.file)
         hasher.combine(tensor.range.lowerBound)
         hasher.combine(tensor.range.upperBound)
+        if let layout = tensor.layout {
+          hasher.combine("strides")
+          for stride in layout.strides { hasher.combine(stride) }
+        }
       }
     }
     return hasher.digest()

@@ -105,6 +105,7 @@ public struct QuantisedWeights: Sendable {
     guard [.f32, .bf16, .f16].contains(scales.dtype) else {
       return "the scales are \(scales.dtype.rawValue); F32, BF16 and F16 are known"
     }
+    guard scales.layout == nil else { return "the scales are strided" }
     let grid = block.grid(over: tensor.shape)
     guard scales.shape == grid else {
       return "the shape of the scales is \(scales.shape), but \(block) blocks of \(tensor.shape) make \(grid)"

@@ -12,12 +12,18 @@ public struct TensorPair: Sendable, Equatable {
     public let dtype: DType
     /// nil where the elements are what they are.
     public let scales: BlockScales?
+    /// nil where the bytes are the elements in their order.
+    public let layout: StridedLayout?
+    /// Of the tensor.
+    let elementCount: Int
 
     init(_ tensor: Checkpoint.Tensor, scales: BlockScales? = nil) {
       file = tensor.file
       range = tensor.range
       dtype = tensor.dtype
       self.scales = scales
+      layout = tensor.layout
+      elementCount = tensor.elementCount
     }
 
     /// What is computed with; nil for what is copied.

@@ -7,7 +7,7 @@ extension StreamedInputs {
     let side: Side
     let file: Int
     let range: Range<Int>
-    /// Bytes of the output file: the segment's.
+    /// Bytes of the output file: the segment's, or the first of them.
     private let output: Range<Int>
     /// Of scales, what they scale.
     private let scaling: Segment.Scaling?
@@ -15,7 +15,10 @@ extension StreamedInputs {
     static func all(of segment: Segment) -> [Slice] {
       [(Side.aligned, segment.aligned), (.sft, segment.sft)].flatMap { side, source -> [Slice] in
         guard let source else { return [] }
-        let slice = Slice(side: side, file: source.file, range: source.range, output: segment.output, scaling: nil)
+        // What is gathered is put together with the first of the elements, and not needed from then on.
+        let first = segment.output.lowerBound..<segment.output.lowerBound + 1
+        let output = source.gathering == nil ? segment.output : first
+        let slice = Slice(side: side, file: source.file, range: source.range, output: output, scaling: nil)
         guard let scaling = source.scaling else { return [slice] }
         let scales = scaling.source
         return [slice, Slice(side: side, file: scales.file, range: scales.range, output: segment.output, scaling: scaling)]

@@ -76,7 +76,11 @@ import Testing
       let bytes = (0..<2_400_000).map { UInt8(truncatingIfNeeded: $0 % 4 == 3 ? 0x3F : $0 / 4 * factor) }
       let head = PyTorchFile.Tensor("lm_head.weight", "Float", shape: [200, 3000], bytes: bytes)
       let norm = PyTorchFile.Tensor("model.norm.weight", "Float", shape: [], bytes: Array(bytes.prefix(4)))
-      folder.write(PyTorchFile.encode([norm, head, .init("model.embed_tokens.weight", tiedTo: head)]), to: "pair/\(side)/pytorch_model.bin")
+      // 1.8 MB of a storage that is in two chunks with what is around it; and one in which few of many bytes are its own.
+      let across = PyTorchFile.Tensor("across.weight", "Float", shape: [500, 900], bytes: bytes, strides: [1, 600], offset: 60)
+      let apart = PyTorchFile.Tensor("apart.weight", "BFloat16", shape: [30_000], bytes: bytes, strides: [37], offset: 1)
+      let tied = PyTorchFile.Tensor("model.embed_tokens.weight", tiedTo: head)
+      folder.write(PyTorchFile.encode([norm, head, across, tied, apart]), to: "pair/\(side)/pytorch_model.bin")
     }
     let tool = Tool(folder: folder.path)
     let pair = ["--sft", "pair/sft", "--aligned", "pair/aligned", "--alpha", "0.3", "--shard-size", "64KiB"]

@@ -93,7 +93,11 @@ public enum FuzzTarget: String, CaseIterable, Sendable {
       for segment in plan.segments(of: shard) {
         precondition(segment.output.lowerBound >= shard.range.lowerBound && segment.output.upperBound <= shard.range.upperBound)
         for source in [segment.aligned, segment.sft].compactMap({ $0 }) {
-          guard let scaling = source.scaling else { continue }
+          if let gathering = source.gathering {
+            let span = gathering.layout.span(of: gathering.elements)
+            precondition(source.range == gathering.start + span.lowerBound..<gathering.start + span.upperBound)
+          }
+          guard let scaling = source.scaling, source.gathering == nil else { continue }
           let (all, part) = (scaling.scales.range, scaling.source.range)
           precondition(scaling.elements.count == source.range.count && part.clamped(to: all) == part)
         }
@@ -156,7 +160,7 @@ public enum FuzzTarget: String, CaseIterable, Sendable {
     precondition(header.tensors.count == entries.count)
     for tensor in header.tensors {
       precondition(tensor.range.lowerBound >= 100 && tensor.range.upperBound <= end)
-      precondition(tensor.elementCount * tensor.dtype.bits == tensor.range.count * 8)
+      precondition(tensor.elementCount * tensor.dtype.bits == tensor.range.count * 8 || tensor.layout?.spanBytes == tensor.range.count)
       precondition(tensor.shape.allSatisfy { $0 >= 0 })
     }
   }

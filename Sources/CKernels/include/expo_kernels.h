@@ -108,6 +108,13 @@ typedef struct {
 int expo_dequantise(expo_level level, const expo_block_scales *scales, const void *codes, expo_dtype output_dtype,
                     void *output, size_t count);
 
+/// Copies `count` elements from `first` on, in the order of a shape, from where their strides say that they lie.
+///
+/// `rank` is at least 1, and no length is 0. `size` is 1, 2, 4 or 8 bytes. `skipped` elements of the tensor's storage come before `storage`.
+/// Returns as `expo_extrapolate`.
+int expo_gather(const void *storage, size_t skipped, size_t size, size_t rank, const size_t *shape, const size_t *strides,
+                size_t first, size_t count, void *output);
+
 /// Copies `bytes` bytes and, when `sft` is not NULL, adds the number of bytes in which the two inputs differ to
 /// `differing`. Returns as `expo_extrapolate`.
 int expo_copy(const void *aligned, const void *sft, void *output, size_t bytes, uint64_t *differing);
