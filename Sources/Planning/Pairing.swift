@@ -92,8 +92,8 @@ struct Pairing {
 
   private mutating func note(_ side: String, _ weights: QuantisedWeights) {
     guard let block = weights.block, !weights.scales.isEmpty else { return }
-    let count = weights.scales.count
-    notes.append("\(side) is quantised: \(count == 1 ? "1 tensor" : "\(count) tensors") of F8_E4M3 with \(block) scales are dequantised")
+    let tensors = weights.scales.count == 1 ? "1 tensor" : "\(weights.scales.count) tensors"
+    notes.append("\(side) is quantised: what is dequantised is \(tensors) of F8_E4M3 with \(block) scales")
   }
 
   // MARK: one pair

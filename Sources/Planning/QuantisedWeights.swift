@@ -44,7 +44,8 @@ public struct QuantisedWeights: Sendable {
   func scales(of tensor: Checkpoint.Tensor, product: FloatFormat) -> BlockScales? {
     guard let block, let scales = scales[tensor.name], let format = scales.dtype.floatFormat else { return nil }
     return BlockScales(
-      file: scales.file, range: scales.range, format: format, block: block, rows: tensor.shape[0], columns: tensor.shape[1], product: product)
+      file: scales.file, range: scales.range, format: format, block: block, rows: tensor.shape[0], columns: tensor.shape[1],
+      product: product)
   }
 
   /// How a tensor's elements are kept, in words.
@@ -117,6 +118,9 @@ public struct QuantisedWeights: Sendable {
 
   private static let remedy = "merge the unquantised checkpoint, or save this one as bfloat16, for example with transformers"
 
+  private static let configRemedy =
+    "put its config.json beside it, whose quantization_config tells the blocks: quant_method fp8 and weight_block_size"
+
   private mutating func report(_ code: Problem.Code, _ message: String, _ tensor: Checkpoint.Tensor, remedy: String) {
     problems.append(
       Problem(code, message, file: checkpoint.path(of: tensor.file).string, tensor: tensor.name, remedy: remedy))
@@ -133,11 +137,10 @@ public struct QuantisedWeights: Sendable {
   }
 
   private mutating func refuseBlockSize() {
-    let limits = BlockSize.limits
+    let sizes = "two numbers from \(BlockSize.limits.lowerBound) to \(BlockSize.limits.upperBound)"
     problems.append(
       Problem(
-        .quantised, "the weights are quantised by fp8, but weight_block_size is not two numbers from \(limits.lowerBound) to \(limits.upperBound)",
-        file: config, remedy: Self.remedy))
+        .quantised, "the weights are quantised by fp8, but weight_block_size is not \(sizes)", file: config, remedy: Self.remedy))
   }
 
   /// A float tensor that means nothing without its scales must not be extrapolated as if it did.
@@ -146,14 +149,11 @@ public struct QuantisedWeights: Sendable {
       guard let companion = QuantisationNames.match(tensor.name) else { continue }
       let owners = companion.owners.filter(names.contains)
       guard companion.isTelling || !owners.isEmpty else { continue }
-      let isBlockScale = tensor.name.hasSuffix(Self.ending)
+      let how = companion.method.map { " by \($0)" } ?? ""
       report(
         .quantised,
-        "the weights are quantised\(companion.method.map { " by \($0)" } ?? ""): \(owners.first ?? companion.stem) goes with the companion \(tensor.name)",
-        tensor,
-        remedy: isBlockScale
-          ? "put the checkpoint's config.json beside it, whose quantization_config tells the blocks: quant_method fp8 and weight_block_size"
-          : Self.remedy)
+        "the weights are quantised\(how): \(owners.first ?? companion.stem) goes with the companion \(tensor.name)", tensor,
+        remedy: tensor.name.hasSuffix(Self.ending) ? Self.configRemedy : Self.remedy)
     }
   }
 }

@@ -78,7 +78,8 @@ package struct PyTorchHeader {
     guard !storageBytes.overflow, storageBytes.partialValue == place.count else {
       throw refusal(.storageInvalid, "data/\(storage.key) has \(place.count) bytes, but should have \(storage.elementCount) elements")
     }
-    guard tensor.shape.allSatisfy({ $0 >= 0 }), tensor.strides.count == tensor.shape.count, tensor.offset >= 0 else {
+    guard (tensor.shape + tensor.strides).allSatisfy({ $0 >= 0 }), tensor.strides.count == tensor.shape.count, tensor.offset >= 0
+    else {
       throw refusal(.shapeInvalid, "the shape is \(tensor.shape), the strides \(tensor.strides), the offset \(tensor.offset)")
     }
     guard let bits = tensor.dtype.bitCount(ofShape: tensor.shape) else {
@@ -96,9 +97,10 @@ package struct PyTorchHeader {
     if !isContiguous {
       layout = StridedLayout(tensor.dtype, shape: tensor.shape, strides: tensor.strides)
       guard let layout else {
+        let limit = StridedLayout.limit >> 20
         throw refusal(
           .tensorStrided,
-          "its elements are not in the order of its shape, and are too many, or too far apart, to be put in order: the shape is \(tensor.shape), the strides \(tensor.strides)",
+          "its elements are not in order, and have or lie among more than \(limit) MiB: shape \(tensor.shape), strides \(tensor.strides)",
           remedy: "in PyTorch, save tensor.contiguous()")
       }
       count = layout.spanBytes / size
