@@ -89,6 +89,17 @@ struct BlockScalesMergeTests {
     #expect(workshop.contents(of: "out")["config.json"] == Array(#"{"torch_dtype": "bfloat16"}"#.utf8))
   }
 
+  @Test("with several alphas each checkpoint is what a merge with its alpha gives")
+  func severalAlphas() throws {
+    writePairs(block: [48, 80], sides: ["aligned", "sft"])
+    try workshop.merge(Recipe(alphas: [0.3, -0.5], shardSize: 65_536))
+    for alpha in [0.3, -0.5] {
+      try workshop.merge(Recipe(alpha: alpha, shardSize: 65_536), to: "single-\(alpha)")
+      let (found, expected) = (workshop.contents(of: "out/alpha-\(alpha)"), workshop.contents(of: "single-\(alpha)"))
+      for name in ["model.safetensors", "config.json"] { #expect(found[name] != nil && found[name] == expected[name]) }
+    }
+  }
+
   @Test("a survey sees what the same pair in F32 shows")
   func survey() throws {
     writePairs(block: [16, 48], sides: ["aligned", "sft"])
