@@ -19,6 +19,7 @@ from xml.etree import ElementTree
 import numpy as np
 
 from checkpoint import INDEX, Checkpoint, Tensor
+from dequantise import dequantised, quantisation
 from oracle import DTYPES, Arithmetic, extrapolate
 from recipes import alphas
 
@@ -50,9 +51,9 @@ def expected_bytes(aligned: Tensor, sft: Tensor, output: str, arithmetic: Arithm
 
 
 def tensor_problems(
-    aligned: Tensor, sft: Tensor, found: Tensor, dtype: str | None, arithmetic: Arithmetic, alpha: float
+    aligned: Tensor, sft: Tensor, found: Tensor, dtype: str, arithmetic: Arithmetic, alpha: float
 ) -> Iterator[str]:
-    output = dtype if dtype and aligned.dtype in DTYPES else aligned.dtype
+    output = dtype if aligned.dtype in DTYPES else aligned.dtype
     if found.dtype != output:
         yield f"dtype {found.dtype}, expected {output}"
     if found.shape != aligned.shape:
@@ -153,6 +154,8 @@ def config_problems(aligned: Path, output: Path, dtype: str | None) -> Iterator[
         yield "config.json: missing"
         return
     before, after = (json.loads((folder / "config.json").read_text()) for folder in (aligned, output))
+    if before.pop("quantization_config", None):
+        dtype = dtype or "BF16"
     if without_dtype(before) != without_dtype(after):
         yield "config.json: differs in more than the dtype"
     for key in ("torch_dtype", "dtype"):
@@ -163,21 +166,24 @@ def config_problems(aligned: Path, output: Path, dtype: str | None) -> Iterator[
 
 def problems(options: argparse.Namespace, sft: Checkpoint, aligned: Checkpoint, output: Checkpoint) -> Iterator[str]:
     dtype = TARGETS.get(options.dtype)
-    ours, theirs, found = aligned.tensors, sft.tensors, output.tensors
+    ours, theirs = (dequantised(side, options.arithmetic) for side in (aligned, sft))
+    found = output.tensors
     yield from (f"{name}: missing in the output" for name in sorted(ours.keys() - found.keys()))
     yield from (f"{name}: in the output but not in aligned" for name in sorted(found.keys() - ours.keys()))
+    quantised = quantisation(aligned)
     own = alphas(options.recipe, ours) if options.recipe else {}
     for name in sorted(ours.keys() & found.keys()):
         if name not in theirs:
             yield f"{name}: not in sft"
             continue
         alpha = own.get(name, options.alpha)
+        plain = "BF16" if name in quantised else ours[name].dtype
         # That it is kept as it is takes another path than alpha 0 for all.
-        if options.recipe and alpha == 0 and not dtype:
+        if options.recipe and alpha == 0 and not dtype and name not in quantised:
             if found[name].data.tobytes() != ours[name].data.tobytes():
                 yield f"{name}: alpha is 0, and not all bytes are those of aligned"
             continue
-        for problem in tensor_problems(ours[name], theirs[name], found[name], dtype, options.arithmetic, alpha):
+        for problem in tensor_problems(ours[name], theirs[name], found[name], dtype or plain, options.arithmetic, alpha):
             yield f"{name}: {problem}"
     yield from file_problems(output)
     yield from index_problems(output)

@@ -42,7 +42,8 @@ def indices() -> list[bytes]:
 
 def configs() -> list[bytes]:
     llama = {"architectures": ["LlamaForCausalLM"], "tie_word_embeddings": True, "torch_dtype": "bfloat16", "rope_scaling": {"factor": 8.0}, "eos_token_id": [1, 2]}
-    return [json.dumps(each).encode() for each in (llama, llama | {"dtype": "float16"}, {"text_config": llama}, {"torch_dtype": 3}, {}, {"quantization_config": {"bits": 4}})]
+    fp8 = {"quant_method": "fp8", "weight_block_size": [128, 128]}
+    return [json.dumps(each).encode() for each in (llama, llama | {"dtype": "float16"}, {"text_config": llama}, {"torch_dtype": 3}, {}, {"quantization_config": {"bits": 4}}, llama | {"quantization_config": fp8}, {"text_config": {"quantization_config": fp8, "dtype": "float16"}})]
 
 
 def descriptions() -> list[bytes]:
@@ -59,6 +60,15 @@ def descriptions() -> list[bytes]:
     seeds = [{"recipe": recipe, "aligned": aligned, "sft": sft} for aligned, sft in pairs]
     seeds.append(seeds[0] | {"recipe": recipe | {"dtype": "F64", "vocabulary": "overlap", "maxFileSize": 10}})
     seeds.append({"recipe": recipe})
+    # FP8 with block scales; and strided tensors.
+    matrix = {"name": "a.weight", "dtype": "F8_E4M3", "shape": [3, 4], "file": 0, "start": 100, "end": 112}
+    scales = {"name": "a.weight_scale_inv", "dtype": "F32", "shape": [2, 2], "file": 0, "start": 112, "end": 128}
+    files = [{"name": "model.safetensors", "bytes": 200, "dataStart": 100}]
+    quantised = {"tiesWordEmbeddings": False, "files": files, "tensors": [matrix, scales], "blockSize": [2, 3]}
+    turned = [{"name": "a.weight", "dtype": "F16", "shape": [3, 4], "file": 0, "start": 100, "end": 124, "strides": [1, 3]}]
+    apart = [{"name": "n", "dtype": "I64", "shape": [3, 2], "file": 0, "start": 108, "end": 172, "strides": [3, 1]}]
+    views = {"tiesWordEmbeddings": False, "files": files, "tensors": turned + apart}
+    seeds += [{"recipe": recipe, "aligned": quantised, "sft": quantised}, {"recipe": recipe, "aligned": views, "sft": views}]
     return [json.dumps(each).encode() for each in seeds]
 
 

@@ -161,6 +161,13 @@ def by_torch() -> Iterator[tuple[str, bytes]]:
     yield "quantised", saved({"a": torch.quantize_per_tensor(torch.ones(2), 0.1, 0, torch.qint8)})
     yield "sparse", saved({"a": torch.eye(2).to_sparse()})
     yield "on the meta device", saved({"a": torch.empty(2, device="meta")})
+    cube = values(3, 4, 5, dtype=torch.bfloat16)
+    yield "permuted, sliced, overlapping", saved({
+        "permuted": cube.permute(2, 0, 1), "every other": cube[:, ::2, 1::3], "transposed column": cube[1].t()[2:4], "diagonal": cube[0].diagonal(),
+        "windows": values(9).unfold(0, 4, 2), "overlapping": values(9).as_strided((3, 3), (1, 1), 2), "one for all": torch.tensor(2.5).expand(2, 3),
+        "outer": values(2, 1).expand(2, 3), "integers": torch.arange(12).view(3, 4).t(), "codes": values(4, 3).to(torch.float8_e4m3fn).t(),
+        "parameter": torch.nn.Parameter(values(4, 3).t()), "none of it": cube[:, :0].permute(2, 0, 1), "complex": values(2, 3, dtype=torch.complex64).t(),
+    })  # fmt: skip
 
 
 class Call:
@@ -206,7 +213,8 @@ def hostile() -> Iterator[tuple[str, bytes]]:
 
     tensors = {
         "a stride that is missing": tensor(strides=(1,)), "a negative length": tensor(shape=(-2, -2)), "a negative stride": tensor(strides=(-2, 1)),
-        "more dimensions than tensors have": tensor(shape=(1,) * 65, strides=(1,) * 65), "a negative offset": tensor(offset=-1), "an offset beyond the storage": tensor(offset=1), "a shape beyond the storage": tensor(shape=(2, 3), strides=(3, 1)),
+        "more dimensions than tensors have": tensor(shape=(1,) * 65, strides=(1,) * 65), "a negative offset": tensor(offset=-1), "an offset beyond the storage": tensor(offset=1),
+        "columns beyond the storage": tensor(strides=(3, 1)), "a shape beyond the storage": tensor(shape=(2, 3), strides=(3, 1)),
         "a shape that overflows": tensor(shape=(2**62, 4), strides=(4, 1)), "an offset that overflows": tensor(offset=2**63 - 1),
         "a shape that overflows before its zero": tensor(shape=(2**62, 2**62, 0), strides=(1, 1, 1)),
         "an offset of more than 64 bits": tensor(offset=2**80),

@@ -102,6 +102,32 @@ void expo_delta_shape(expo_level level, expo_dtype aligned_dtype, expo_dtype sft
   function(aligned_dtype, sft_dtype, aligned, sft, count, shape);
 }
 
+int expo_dequantise(expo_level level, const expo_block_scales *scales, const void *codes, expo_dtype output_dtype,
+                    void *output, size_t count) {
+  expo_dequantise_function *function = expo_dequantise_portable;
+#if defined(__x86_64__)
+  if (level == EXPO_LEVEL_V4) function = expo_dequantise_v4;
+  if (level == EXPO_LEVEL_V3) function = expo_dequantise_v3;
+#endif
+  (void)level;
+  install_once();
+  if (sigsetjmp(guard, 0) != 0) return 1;
+  enter_guard();
+  function(scales, codes, output_dtype, output, count);
+  leave_guard();
+  return 0;
+}
+
+int expo_gather(const void *storage, size_t skipped, size_t size, size_t rank, const size_t *shape, const size_t *strides,
+                size_t first, size_t count, void *output) {
+  install_once();
+  if (sigsetjmp(guard, 0) != 0) return 1;
+  enter_guard();
+  expo_gather_unguarded(storage, skipped, size, rank, shape, strides, first, count, output);
+  leave_guard();
+  return 0;
+}
+
 int expo_copy(const void *aligned, const void *sft, void *output, size_t bytes, uint64_t *differing) {
   install_once();
   if (sigsetjmp(guard, 0) != 0) return 1;

@@ -5,3 +5,4 @@
 #define EXPO_WIDTH 8
 #include "kernels_impl.h"
 #include "shape_impl.h"
+#include "dequantise_impl.h"

@@ -7,5 +7,6 @@
 #define EXPO_WIDTH 8
 #include "kernels_impl.h"
 #include "shape_impl.h"
+#include "dequantise_impl.h"
 #pragma clang attribute pop
 #endif

@@ -9,5 +9,6 @@
 #define EXPO_WIDTH 16
 #include "kernels_impl.h"
 #include "shape_impl.h"
+#include "dequantise_impl.h"
 #pragma clang attribute pop
 #endif

@@ -89,7 +89,9 @@ extension Checkpoint {
               .tensorDuplicated, "the tensor is also in \(files[other].name)", file: path.string,
               tensor: tensor.name, remedy: "remove one of the two, or add an index"))
         }
-        tensors.append(Tensor(name: tensor.name, dtype: tensor.dtype, shape: tensor.shape, file: file, range: tensor.range))
+        tensors.append(
+          Tensor(
+            name: tensor.name, dtype: tensor.dtype, shape: tensor.shape, file: file, range: tensor.range, layout: tensor.layout))
       }
     }
     if let index {

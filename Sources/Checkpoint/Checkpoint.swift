@@ -30,13 +30,16 @@ public struct Checkpoint: Sendable {
     public let file: Int
     /// Bytes of that file.
     public let range: Range<Int>
+    /// nil where the bytes are the elements in the order of the shape.
+    public let layout: StridedLayout?
 
-    public init(name: String, dtype: DType, shape: [Int], file: Int, range: Range<Int>) {
+    public init(name: String, dtype: DType, shape: [Int], file: Int, range: Range<Int>, layout: StridedLayout? = nil) {
       self.name = name
       self.dtype = dtype
       self.shape = shape
       self.file = file
       self.range = range
+      self.layout = layout
     }
 
     public var elementCount: Int { shape.reduce(1, *) }

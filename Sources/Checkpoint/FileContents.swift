@@ -5,7 +5,7 @@ import SystemPackage
 /// What one file of weights says of itself, in whichever format.
 struct FileContents {
   /// In the order of their data; ranges are bytes of the file.
-  let tensors: [SafetensorsHeader.Tensor]
+  let tensors: [StoredTensor]
   /// Bytes of the file.
   let size: Int
   let dataStart: Int

@@ -9,10 +9,14 @@ public struct ModelConfig: Sendable, Equatable {
   public let json: [UInt8]
   /// `tie_word_embeddings`, of the model or of its `text_config`; nil where neither says.
   public let tiesWordEmbeddings: Bool?
+  /// `quantization_config`, of the model or of its `text_config`; nil where there is none.
+  public let quantisation: Quantisation?
   /// Where the values of `torch_dtype` and `dtype` stand in `json`, quotes included.
   let dtypeRanges: [Range<Int>]
   /// Whether one of them is the model's own.
   let saysDType: Bool
+  /// Where the members of the name `quantization_config` stand that `quantisation` is of, less their commas.
+  let quantisationRanges: [Range<Int>]
   /// Just behind the opening brace.
   let firstMember: Int
 
@@ -38,7 +42,17 @@ public struct ModelConfig: Sendable, Equatable {
     tiesWordEmbeddings = found.ties ?? found.textTies
     dtypeRanges = found.dtypeRanges
     saysDType = found.saysDType
+    quantisation = found.quantisation
+    quantisationRanges = found.quantisationRanges
     firstMember = found.firstMember
+  }
+
+  /// What a plan needs of one, where the file is elsewhere.
+  package init(tiesWordEmbeddings: Bool?, quantisation: Quantisation?) {
+    self.tiesWordEmbeddings = tiesWordEmbeddings
+    self.quantisation = quantisation
+    (json, dtypeRanges, quantisationRanges) = (Array("{}".utf8), [], [])
+    (saysDType, firstMember) = (false, 1)
   }
 
   private struct Findings {
@@ -46,6 +60,8 @@ public struct ModelConfig: Sendable, Equatable {
     var textTies: Bool?
     var dtypeRanges: [Range<Int>] = []
     var saysDType = false
+    var quantisation: Quantisation?
+    var quantisationRanges: [Range<Int>] = []
     var firstMember = 0
   }
 
@@ -53,7 +69,8 @@ public struct ModelConfig: Sendable, Equatable {
   private static func read(
     _ scanner: inout JSONScanner, inside: String?, depth: Int, _ found: inout Findings
   ) throws(JSONScanner.Fault) {
-    try scanner.readObject { (scanner, key, _) throws(JSONScanner.Fault) in
+    var isQuantised = false
+    try scanner.readObject { (scanner, key, keyByte) throws(JSONScanner.Fault) in
       let next = scanner.peek()
       switch key {
       case "tie_word_embeddings" where next == UInt8(ascii: "t") || next == UInt8(ascii: "f"):
@@ -71,8 +88,17 @@ public struct ModelConfig: Sendable, Equatable {
           if depth == 0 { found.dtypeRanges.append(start..<scanner.position) }
         }
         if depth == 0 { found.saysDType = true }
-      case "quantization_config":
-        try scanner.skipValue()
+      case "quantization_config", "compression_config":
+        let isModels = depth == 0 || depth == 1 && inside == "text_config"
+        guard isModels, next == UInt8(ascii: "{") else { return try scanner.skipValue() }
+        let quantisation = try scanner.readQuantisation()
+        // compressed-tensors once had a name of its own for it.
+        let isOld = key == "compression_config"
+        found.quantisation = found.quantisation ?? (isOld ? Quantisation(method: "compressed-tensors") : quantisation)
+        guard !isOld else { return }
+        if isQuantised { throw scanner.fault("\(key) stands twice", at: keyByte) }
+        isQuantised = true
+        found.quantisationRanges.append(keyByte..<scanner.position)
       default:
         if next == UInt8(ascii: "{") {
           try read(&scanner, inside: inside ?? key, depth: depth + 1, &found)
@@ -87,17 +113,36 @@ public struct ModelConfig: Sendable, Equatable {
 
   /// The same file for weights of another dtype.
   ///
-  /// - Parameter torchName: PyTorch's name of it, as in `bfloat16`.
-  public func json(withDType torchName: String) -> [UInt8] {
+  /// - Parameters:
+  ///   - torchName: PyTorch's name of it, as in `bfloat16`; nil where it stays as it is.
+  ///   - isDequantised: whether the weights are not quantised any more.
+  public func json(withDType torchName: String?, isDequantised: Bool = false) -> [UInt8] {
+    var edits = torchName.map { name in dtypeRanges.map { (range: $0, text: "\"\(name)\"") } } ?? []
+    if isDequantised { edits += quantisationRanges.map { (range: withComma($0), text: "") } }
     var result = json
-    for range in dtypeRanges.reversed() {
-      result.replaceSubrange(range, with: "\"\(torchName)\"".utf8)
+    for edit in edits.sorted(by: { $0.range.lowerBound > $1.range.lowerBound }) {
+      result.replaceSubrange(edit.range, with: edit.text.utf8)
     }
-    if !saysDType {
-      let rest = json[firstMember...].first { ![0x20, 0x09, 0x0A, 0x0D].contains($0) }
+    if !saysDType, let torchName {
+      let rest = result[firstMember...].first { !Self.isSpace($0) }
       let comma = rest == UInt8(ascii: "}") ? "" : ","
       result.insert(contentsOf: "\n  \"torch_dtype\": \"\(torchName)\"\(comma)".utf8, at: firstMember)
     }
     return result
   }
+
+  /// What goes with a member of an object when it is taken out: the comma behind it and the space up to the next member, or of
+  /// the last one the comma before it.
+  private func withComma(_ member: Range<Int>) -> Range<Int> {
+    let behind = json[member.upperBound...].firstIndex { !Self.isSpace($0) }
+    if let behind, json[behind] == UInt8(ascii: ",") {
+      let next = json[(behind + 1)...].firstIndex { !Self.isSpace($0) }
+      return member.lowerBound..<(next ?? behind + 1)
+    }
+    let before = json[..<member.lowerBound].lastIndex { !Self.isSpace($0) }
+    if let before, json[before] == UInt8(ascii: ",") { return before..<member.upperBound }
+    return member
+  }
+
+  private static func isSpace(_ byte: UInt8) -> Bool { [0x20, 0x09, 0x0A, 0x0D].contains(byte) }
 }

@@ -419,8 +419,11 @@ extension Plan {
       let shard = shard(number)
       var inputs: Set<WorkerMessage.Failed.Input> = []
       for segment in segments(of: shard) {
-        inputs.insert(.init(side: .aligned, file: segment.aligned.file))
-        if let sft = segment.sft { inputs.insert(.init(side: .sft, file: sft.file)) }
+        for (side, source) in [(Side.aligned, segment.aligned), (.sft, segment.sft)] {
+          guard let source else { continue }
+          inputs.insert(.init(side: side, file: source.file))
+          if let scaling = source.scaling { inputs.insert(.init(side: side, file: scaling.source.file)) }
+        }
       }
       if let last = stretches.last, last.shards.lowerBound >= files[shard.file].firstShard,
         Set(last.inputs) == inputs

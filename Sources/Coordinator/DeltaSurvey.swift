@@ -48,7 +48,7 @@ public struct DeltaSurvey: Sendable {
     context.progress.begin(
       .diagnosing, total: work.reduce(0) { sum, piece in sum + Self.bytes(piece, plan) })
     try context.run(work.count) { (queue) throws(Failure) in
-      let meter = BlockMeter(inputs, limit: SurveyBlocks.size)
+      var meter = BlockMeter(inputs, limit: SurveyBlocks.size)
       while let index = queue.take() {
         let piece = work[index]
         var blocks: [DeltaMeasure] = []
@@ -95,7 +95,7 @@ public struct DeltaSurvey: Sendable {
         let pair = pairs[index]
         let width = pair.shape[1]
         let rows = pair.extrapolatedElements / width
-        let meter = BlockMeter(inputs, limit: width)
+        var meter = BlockMeter(inputs, limit: width)
         var sums: [DeltaSums] = []
         for row in max(0, rows - tailRows)..<rows {
           sums.append(try meter.measure(pair, row * width..<(row + 1) * width, hasShape: false).sums)

@@ -362,9 +362,7 @@ public struct OutputFolder: ~Copyable {
   static func contents(
     of companion: String, _ checkpoint: Checkpoint, _ dtype: DType?, calls: SystemCalls = .live
   ) throws(Failure) -> [UInt8] {
-    if companion == "config.json", let name = dtype?.torchName, let config = checkpoint.config {
-      return config.json(withDType: name)
-    }
+    if companion == "config.json", let changed = checkpoint.config(forOutput: dtype) { return changed }
     return try File.contents(of: checkpoint.folder.pushing(FilePath(companion)), limit: 1 << 30, calls: calls)
   }
 
@@ -501,18 +499,5 @@ extension Failure {
   fileprivate var aboutOutput: Failure {
     guard category == .inputNotFound || category == .notPermitted else { return self }
     return Failure(.cannotCreate, problems)
-  }
-}
-
-extension DType {
-  /// PyTorch's name of a dtype that `--dtype` can ask for.
-  var torchName: String? {
-    switch self {
-    case .bf16: "bfloat16"
-    case .f16: "float16"
-    case .f32: "float32"
-    case .f64: "float64"
-    default: nil
-    }
   }
 }

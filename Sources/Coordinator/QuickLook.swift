@@ -20,7 +20,7 @@ public enum QuickLook {
     let pagesEach = min(max(pageLimit / max(chosen.count, 1), 1), 4)
     let found = ResultSlots<DeltaMeasure>(count: chosen.count)
     try context.run(chosen.count) { (queue) throws(Failure) in
-      let meter = BlockMeter(inputs, limit: pageSize)
+      var meter = BlockMeter(inputs, limit: pageSize)
       while let index = queue.take() {
         var pages: [DeltaMeasure] = []
         for page in places(in: chosen[index], count: pagesEach, seed: plan.fingerprint.high) {

@@ -25,9 +25,13 @@ public struct JobDescription: Sendable, Equatable, Codable {
       /// Bytes of the file.
       public let start: Int
       public let end: Int
+      /// Elements from one to the next in each dimension; nil where they are in the order of the shape.
+      public let strides: [Int]?
     }
 
     public let tiesWordEmbeddings: Bool
+    /// Rows and columns that one scale of F8_E4M3 weights is for; nil where none are quantised.
+    public let blockSize: [Int]?
     public let files: [File]
     public let tensors: [Tensor]
   }
@@ -70,13 +74,14 @@ public struct JobDescription: Sendable, Equatable, Codable {
 extension JobDescription.Input {
   init(_ checkpoint: Checkpoint) {
     tiesWordEmbeddings = checkpoint.config?.tiesWordEmbeddings == true
+    blockSize = QuantisedWeights.block(of: checkpoint).map { [$0.rows, $0.columns] }
     files = checkpoint.files.map {
       .init(name: $0.name, bytes: $0.size, dataStart: $0.dataStart)
     }
     tensors = checkpoint.tensors.map {
       .init(
         name: $0.name, dtype: $0.dtype.rawValue, shape: $0.shape, file: $0.file, start: $0.range.lowerBound,
-        end: $0.range.upperBound)
+        end: $0.range.upperBound, strides: $0.layout?.strides)
     }
   }
 
@@ -103,14 +108,21 @@ extension JobDescription.Input {
         tensor.start >= file.dataStart && tensor.start <= tensor.end && tensor.end <= file.bytes,
         "the place of \(tensor.name)")
       let bits = tensor.shape.allSatisfy { $0 >= 0 } ? dtype.bitCount(ofShape: tensor.shape) : nil
-      try check(bits.map { $0 % 8 == 0 && $0 / 8 == tensor.end - tensor.start } == true, "the shape of \(tensor.name)")
+      try check(bits.map { $0 % 8 == 0 } == true, "the shape of \(tensor.name)")
+      var layout: StridedLayout?
+      if let strides = tensor.strides, let bits, bits > 0 {
+        layout = StridedLayout(dtype, shape: tensor.shape, strides: strides)
+        try check(layout != nil, "the strides of \(tensor.name)")
+      }
+      try check((layout?.spanBytes ?? bits.map { $0 / 8 }) == tensor.end - tensor.start, "the shape of \(tensor.name)")
       places.append(
         .init(
-          name: tensor.name, dtype: dtype, shape: tensor.shape, file: tensor.file, range: tensor.start..<tensor.end))
+          name: tensor.name, dtype: dtype, shape: tensor.shape, file: tensor.file, range: tensor.start..<tensor.end,
+          layout: layout))
     }
     try check(Set(tensors.map(\.name)).count == tensors.count, "a tensor's name")
-    let config = tiesWordEmbeddings
-      ? try ModelConfig(json: Array(#"{"tie_word_embeddings":true}"#.utf8), file: "config.json") : nil
+    let quantisation = blockSize.map { Quantisation(method: Quantisation.blockMethod, blockSize: $0) }
+    let config = ModelConfig(tiesWordEmbeddings: tiesWordEmbeddings ? true : nil, quantisation: quantisation)
     return Checkpoint(
       folder: "/",
       files: files.map { .init(name: $0.name, size: $0.bytes, dataStart: $0.dataStart) }, tensors: places, config: config)

@@ -10,7 +10,6 @@ extension Problem.Code {
   public static let vocabulariesDiffer = Self("vocabularies-differ")
   public static let dtypesCannotPair = Self("dtypes-cannot-pair")
   public static let referenceUndefined = Self("reference-undefined")
-  public static let quantised = Self("quantised")
   public static let nothingToExtrapolate = Self("nothing-to-extrapolate")
 }
 
@@ -26,13 +25,18 @@ struct Pairing {
   private let aligned: Checkpoint
   private let sft: Checkpoint
   private let recipe: Recipe
+  private let alignedWeights: QuantisedWeights
+  private let sftWeights: QuantisedWeights
   private var alphas: AlphaMap
 
   init(aligned: Checkpoint, sft: Checkpoint, recipe: Recipe) {
     self.aligned = aligned
     self.sft = sft
     self.recipe = recipe
-    let names = aligned.tensors.map(\.name)
+    alignedWeights = QuantisedWeights(of: aligned)
+    sftWeights = QuantisedWeights(of: sft)
+    let scales = alignedWeights.companions
+    let names = aligned.tensors.map(\.name).filter { !scales.contains($0) }
     alphas = AlphaMap(recipe, names: names)
     pairUp()
     alphas.finish(names: names)
@@ -47,11 +51,12 @@ struct Pairing {
     alignedNames.reserveCapacity(aligned.tensors.count)
     for tensor in aligned.tensors { alignedNames.insert(tensor.name) }
 
-    refuseQuantised(alignedNames, in: aligned)
-    refuseQuantised(Set(sftByName.keys), in: sft)
+    problems = alignedWeights.problems + sftWeights.problems
+    note("aligned", alignedWeights)
+    note("sft", sftWeights)
 
     pairs.reserveCapacity(aligned.tensors.count)
-    for tensor in aligned.tensors {
+    for tensor in aligned.tensors where !alignedWeights.companions.contains(tensor.name) {
       if let counterpart = sftByName[tensor.name] {
         pair(tensor, with: counterpart)
       } else if let embedding = tiedEmbedding(of: tensor.name, ties: sft.config?.tiesWordEmbeddings),
@@ -63,7 +68,7 @@ struct Pairing {
         report(.tensorMissingInSFT, "the tensor is in aligned but not in sft", tensor.name, aligned.path(of: tensor.file).string)
       }
     }
-    for tensor in sft.tensors where !alignedNames.contains(tensor.name) {
+    for tensor in sft.tensors where !alignedNames.contains(tensor.name) && !sftWeights.companions.contains(tensor.name) {
       if let embedding = tiedEmbedding(of: tensor.name, ties: aligned.config?.tiesWordEmbeddings),
         alignedNames.contains(embedding)
       {
@@ -85,13 +90,21 @@ struct Pairing {
     problems.append(Problem(code, message, file: file, tensor: tensor, remedy: remedy ?? usual))
   }
 
+  private mutating func note(_ side: String, _ weights: QuantisedWeights) {
+    guard let block = weights.block, !weights.scales.isEmpty else { return }
+    let tensors = weights.scales.count == 1 ? "1 tensor" : "\(weights.scales.count) tensors"
+    notes.append("\(side) is quantised: what is dequantised is \(tensors) of F8_E4M3 with \(block) scales")
+  }
+
   // MARK: one pair
 
   private mutating func pair(_ tensor: Checkpoint.Tensor, with other: Checkpoint.Tensor) {
     let file = aligned.path(of: tensor.file).string
     guard let common = commonElements(tensor, other, file: file) else { return }
-    let format = tensor.dtype.floatFormat
-    let otherFormat = other.dtype.floatFormat
+    let product: FloatFormat = recipe.arithmetic == .reference ? .bf16 : .f32
+    let place = TensorPair.Place(tensor, scales: alignedWeights.scales(of: tensor, product: product))
+    let otherPlace = TensorPair.Place(other, scales: sftWeights.scales(of: other, product: product))
+    let (format, otherFormat) = (place.format, otherPlace.format)
     guard (format == nil) == (otherFormat == nil), format != nil || tensor.dtype == other.dtype else {
       report(
         .dtypesCannotPair, "the dtype is \(tensor.dtype.rawValue) in aligned and \(other.dtype.rawValue) in sft",
@@ -99,7 +112,7 @@ struct Pairing {
       return
     }
     if recipe.arithmetic == .reference, let format {
-      guard tensor.dtype == other.dtype, format.hasReferenceArithmetic else {
+      guard format == otherFormat, format.hasReferenceArithmetic else {
         let why =
           tensor.dtype == other.dtype
           ? "PyTorch does not compute in \(tensor.dtype.rawValue)"
@@ -115,8 +128,8 @@ struct Pairing {
       format == nil ? .copy : choice.alpha == 0 && choice.rule != nil ? .keep : .extrapolate(elements: common)
     pairs.append(
       TensorPair(
-        name: tensor.name, shape: tensor.shape, dtype: format == nil ? tensor.dtype : recipe.dtype ?? tensor.dtype,
-        aligned: .init(tensor), sft: .init(other), treatment: treatment, alpha: choice.alpha, rule: choice.rule))
+        name: tensor.name, shape: tensor.shape, dtype: format == nil ? tensor.dtype : recipe.dtype ?? place.plainDType,
+        aligned: place, sft: otherPlace, treatment: treatment, alpha: choice.alpha, rule: choice.rule))
   }
 
   /// How many leading elements the two have in common: all, or the common rows of a vocabulary.
@@ -165,27 +178,4 @@ struct Pairing {
     guard ties == true, name.hasSuffix(head) else { return nil }
     return name.dropLast(head.utf8.count) + "model.embed_tokens.weight"
   }
-
-  // MARK: quantisation
-
-  /// A float tensor that means nothing without its scales must not be extrapolated as if it did.
-  private mutating func refuseQuantised(_ names: Set<String>, in checkpoint: Checkpoint) {
-    for tensor in checkpoint.tensors {
-      guard let ending = Self.companionEndings.first(where: { tensor.name.hasSuffix($0) }) else { continue }
-      let stem = String(tensor.name.dropLast(ending.utf8.count))
-      let owners = [stem, stem + ".weight", stem + "_blocks", stem + ".qweight"].filter(names.contains)
-      guard ending.hasPrefix(".q") || !owners.isEmpty else { continue }
-      report(
-        .quantised, "the weights are quantised: \(owners.first ?? stem) goes with the companion \(tensor.name)",
-        tensor.name, checkpoint.path(of: tensor.file).string,
-        remedy: "dequantise the checkpoint first, for example by saving it as bfloat16 with transformers")
-    }
-  }
-
-  /// Of FP8 block scales (DeepSeek), GPTQ, AWQ, compressed-tensors, bitsandbytes and MXFP4.
-  /// The longer of two that end alike comes first.
-  private static let companionEndings = [
-    ".input_scale", ".weight_scale", "_scale_inv", "_scale_2", "_scale", "_scales", "_zero_point", ".scales",
-    ".qweight", ".qzeros", ".g_idx", ".nested_absmax", ".absmax", ".quant_map", ".SCB",
-  ]
 }

@@ -34,6 +34,11 @@ extension Plan {
     }
     for checkpoint in [aligned, sft] {
       hasher.combine(checkpoint.config?.tiesWordEmbeddings == true)
+      if let block = QuantisedWeights.block(of: checkpoint) {
+        hasher.combine("blocks")
+        hasher.combine(block.rows)
+        hasher.combine(block.columns)
+      }
       hasher.combine(checkpoint.files.count)
       for file in checkpoint.files {
         hasher.combine(file.name)
@@ -49,6 +54,10 @@ extension Plan {
         hasher.combine(tensor.file)
         hasher.combine(tensor.range.lowerBound)
         hasher.combine(tensor.range.upperBound)
+        if let layout = tensor.layout {
+          hasher.combine("strides")
+          for stride in layout.strides { hasher.combine(stride) }
+        }
       }
     }
     return hasher.digest()

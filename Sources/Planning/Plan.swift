@@ -109,7 +109,7 @@ public struct Plan: Sendable {
   public var parameterCount: Int { pairs.reduce(0) { $0 + $1.elementCount } }
   /// Bytes read from both inputs.
   public var inputBytes: Int {
-    pairs.reduce(0) { $0 + $1.aligned.range.count + ($1.treatment == .keep ? 0 : $1.sft.range.count) }
+    pairs.reduce(0) { $0 + $1.aligned.byteCount + ($1.treatment == .keep ? 0 : $1.sft.byteCount) }
   }
 
   /// `model.safetensors.index.json` of each variant; nil where it has one file only.

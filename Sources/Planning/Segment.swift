@@ -9,17 +9,6 @@ public struct Segment: Sendable, Equatable {
     case copy
   }
 
-  /// A range of bytes in a file of an input.
-  public struct Source: Sendable, Equatable {
-    public let file: Int
-    public let range: Range<Int>
-
-    public init(file: Int, range: Range<Int>) {
-      self.file = file
-      self.range = range
-    }
-  }
-
   /// Index into the plan's pairs.
   public let pair: Int
   public let action: Action
@@ -54,11 +43,11 @@ extension Plan {
       let bytes = part.lowerBound - start..<part.upperBound - start
       segments.append(
         Segment(
-          pair: index, action: .copy, output: part, aligned: source(pair.aligned, bytes: bytes),
-          sft: source(pair.sft, bytes: bytes)))
+          pair: index, action: .copy, output: part, aligned: pair.aligned.source.bytes(bytes).narrowed,
+          sft: pair.sft.source.bytes(bytes).narrowed))
     case .extrapolate, .keep:
       let common = if case .extrapolate(let elements) = pair.treatment { elements } else { 0 }
-      guard let aligned = pair.aligned.dtype.floatFormat, let sft = pair.sft.dtype.floatFormat,
+      guard let aligned = pair.aligned.format, let sft = pair.sft.format,
         let output = pair.dtype.floatFormat
       else { preconditionFailure("only floats are extrapolated") }
       // Shards start on multiples of every element's size, so no element is cut.
@@ -72,30 +61,22 @@ extension Plan {
               .extrapolate(
                 alpha: alpha(of: pair, in: variant), arithmetic: recipe.arithmetic, aligned: aligned, sft: sft, output: output)),
             output: outputRange(computed, size: output.size, at: start),
-            aligned: source(pair.aligned, elements: computed, size: aligned.size),
-            sft: source(pair.sft, elements: computed, size: sft.size)))
+            aligned: pair.aligned.source.elements(computed, size: aligned.size).narrowed,
+            sft: pair.sft.source.elements(computed, size: sft.size).narrowed))
       }
       let taken = elements.clamped(to: common..<max(common, elements.upperBound))
       if !taken.isEmpty {
+        let isCopied = aligned == output && pair.aligned.scales == nil
         segments.append(
           Segment(
-            pair: index, action: aligned == output ? .copy : .compute(.convert(aligned: aligned, output: output)),
+            pair: index, action: isCopied ? .copy : .compute(.convert(aligned: aligned, output: output)),
             output: outputRange(taken, size: output.size, at: start),
-            aligned: source(pair.aligned, elements: taken, size: aligned.size), sft: nil))
+            aligned: pair.aligned.source.elements(taken, size: aligned.size).narrowed, sft: nil))
       }
     }
   }
 
   private func outputRange(_ elements: Range<Int>, size: Int, at start: Int) -> Range<Int> {
     start + elements.lowerBound * size..<start + elements.upperBound * size
-  }
-
-  private func source(_ place: TensorPair.Place, elements: Range<Int>, size: Int) -> Segment.Source {
-    source(place, bytes: elements.lowerBound * size..<elements.upperBound * size)
-  }
-
-  private func source(_ place: TensorPair.Place, bytes: Range<Int>) -> Segment.Source {
-    let start = place.range.lowerBound
-    return .init(file: place.file, range: start + bytes.lowerBound..<start + bytes.upperBound)
   }
 }

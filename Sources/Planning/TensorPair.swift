@@ -10,12 +10,33 @@ public struct TensorPair: Sendable, Equatable {
     /// Bytes of that file.
     public let range: Range<Int>
     public let dtype: DType
+    /// nil where the elements are what they are.
+    public let scales: BlockScales?
+    /// nil where the bytes are the elements in their order.
+    public let layout: StridedLayout?
+    /// Of the tensor.
+    let elementCount: Int
 
-    init(_ tensor: Checkpoint.Tensor) {
+    init(_ tensor: Checkpoint.Tensor, scales: BlockScales? = nil) {
       file = tensor.file
       range = tensor.range
       dtype = tensor.dtype
+      self.scales = scales
+      layout = tensor.layout
+      elementCount = tensor.elementCount
     }
+
+    /// What is computed with; nil for what is copied.
+    public var format: FloatFormat? { scales?.product ?? dtype.floatFormat }
+
+    /// Of the output, where no other is asked for: BF16 for what is dequantised.
+    var plainDType: DType { scales == nil ? dtype : .bf16 }
+
+    /// Bytes read, scales included.
+    public var byteCount: Int { range.count + (scales?.range.count ?? 0) }
+
+    /// How the elements are kept, in words.
+    public var encoding: String { BlockSize.encoding(dtype, scales?.block) }
   }
 
   public enum Treatment: Sendable, Equatable {

@@ -43,8 +43,8 @@ struct SegmentCursor: ~Copyable {
     switch segment.action {
     case .copy:
       return Part(
-        output: range, aligned: slice(segment.aligned, done, range.count),
-        sft: segment.sft.map { slice($0, done, range.count) }, elements: 0)
+        output: range, aligned: segment.aligned.bytes(done..<done + range.count),
+        sft: segment.sft?.bytes(done..<done + range.count), elements: 0)
     case .compute(let operation):
       if runs.isEmpty {
         for segments in variants {
@@ -53,16 +53,11 @@ struct SegmentCursor: ~Copyable {
         }
       }
       let sizes = operation.sizes
-      let (first, count) = (done / sizes.output, range.count / sizes.output)
+      let part = done / sizes.output..<(done + range.count) / sizes.output
       return Part(
-        output: range, aligned: slice(segment.aligned, first * sizes.aligned, count * sizes.aligned),
-        sft: segment.sft.map { slice($0, first * sizes.sft, count * sizes.sft) }, elements: count)
+        output: range, aligned: segment.aligned.elements(part, size: sizes.aligned),
+        sft: segment.sft?.elements(part, size: sizes.sft), elements: part.count)
     }
-  }
-
-  private func slice(_ source: Segment.Source, _ offset: Int, _ count: Int) -> Segment.Source {
-    let start = source.range.lowerBound + offset
-    return .init(file: source.file, range: start..<start + count)
   }
 
   /// Computes the part that `next` gave.

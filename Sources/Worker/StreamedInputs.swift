@@ -62,27 +62,20 @@ public final class StreamedInputs: Sendable {
   init?(
     of segments: [Segment], didWant: @escaping @Sendable () -> Void = {}, isStreamed: (Side, Int) -> Bool
   ) {
-    let slices = segments.flatMap { segment -> [(side: Side, source: Segment.Source, output: Range<Int>)] in
-      var slices = [(Side.aligned, segment.aligned, segment.output)]
-      if let sft = segment.sft { slices.append((.sft, sft, segment.output)) }
-      return slices.filter { !$0.1.range.isEmpty && isStreamed($0.0, $0.1.file) }
-    }
+    let slices = segments.flatMap(Slice.all).filter { !$0.range.isEmpty && isStreamed($0.side, $0.file) }
     guard !slices.isEmpty else { return nil }
-    pieces = Self.pieces(of: slices.map { Piece(side: $0.side, file: $0.source.file, range: $0.source.range) })
+    pieces = Self.pieces(of: slices.map { Piece(side: $0.side, file: $0.file, range: $0.range) })
     var byPiece = pieces.enumerated().map { number, piece in
       stride(from: piece.range.lowerBound, to: piece.range.upperBound, by: Self.chunkSize).map { start in
         Chunk(piece: number, range: start..<min(start + Self.chunkSize, piece.range.upperBound), use: .max..<Int.max)
       }
     }
-    for (side, source, output) in slices {
-      guard let piece = Self.piece(side, source, in: pieces) else { preconditionFailure("pieces cover all slices") }
+    for slice in slices {
+      let source = Segment.Source(file: slice.file, range: slice.range)
+      guard let piece = Self.piece(slice.side, source, in: pieces) else { preconditionFailure("pieces cover all slices") }
       let start = pieces[piece].range.lowerBound
-      for index in (source.range.lowerBound - start) / Self.chunkSize...(source.range.upperBound - 1 - start) / Self.chunkSize {
-        let part = byPiece[piece][index].range.clamped(to: source.range)
-        // Elements that two chunks share are used with both.
-        let from = (part.lowerBound - source.range.lowerBound) * output.count / source.range.count
-        let to = ((part.upperBound - source.range.lowerBound) * output.count + source.range.count - 1) / source.range.count
-        let use = output.lowerBound + from..<output.lowerBound + to
+      for index in (slice.range.lowerBound - start) / Self.chunkSize...(slice.range.upperBound - 1 - start) / Self.chunkSize {
+        let use = slice.use(of: byPiece[piece][index].range.clamped(to: slice.range))
         let known = byPiece[piece][index].use
         byPiece[piece][index].use =
           known.lowerBound == .max ? use : min(known.lowerBound, use.lowerBound)..<max(known.upperBound, use.upperBound)

@@ -2,6 +2,7 @@ import ArgumentParser
 import Checkpoint
 import Diagnostics
 import Figures
+import Planning
 import SystemPackage
 
 struct InspectCommand: ParsableCommand {
@@ -19,26 +20,29 @@ struct InspectCommand: ParsableCommand {
   func run() throws {
     try console.reporting { () throws(Failure) in
       let checkpoint = try Checkpoint.open(ModelReference(path).path())
-      if !summary { showTensors(checkpoint) }
+      let weights = QuantisedWeights(of: checkpoint)
+      if !summary { showTensors(checkpoint, weights) }
       showTotals(checkpoint)
-      console.warn(checkpoint.warnings)
+      console.warn(checkpoint.warnings + weights.problems)
     }
   }
 
-  private func showTensors(_ checkpoint: Checkpoint) {
+  private func showTensors(_ checkpoint: Checkpoint, _ weights: QuantisedWeights) {
     let nameWidth = checkpoint.tensors.map(\.name.count).max() ?? 0
     let shapes = checkpoint.tensors.map { $0.shape.isEmpty ? "scalar" : $0.shape.map(String.init).joined(separator: " x ") }
     let shapeWidth = shapes.map(\.count).max() ?? 0
-    let dtypeWidth = checkpoint.tensors.map(\.dtype.rawValue.count).max() ?? 0
-    for (tensor, shape) in zip(checkpoint.tensors, shapes) {
+    let encodings = checkpoint.tensors.map(weights.encoding(of:))
+    let encodingWidth = encodings.map(\.count).max() ?? 0
+    for ((tensor, shape), encoding) in zip(zip(checkpoint.tensors, shapes), encodings) {
       let file = checkpoint.files[tensor.file].name
       console.result(
-        "\(Format.padded(tensor.name, nameWidth))  \(Format.padded(tensor.dtype.rawValue, dtypeWidth))  \(Format.padded(shape, shapeWidth))  \(Format.right(Format.bytes(tensor.range.count), 8))\(checkpoint.files.count > 1 ? "  \(file)" : "")"
+        "\(Format.padded(tensor.name, nameWidth))  \(Format.padded(encoding, encodingWidth))  \(Format.padded(shape, shapeWidth))  \(Format.right(Format.bytes(tensor.range.count), 8))\(checkpoint.files.count > 1 ? "  \(file)" : "")"
       )
       console.emit(
         TensorMessage(
           name: tensor.name, dtype: tensor.dtype.rawValue, shape: tensor.shape, bytes: tensor.range.count,
-          parameters: tensor.elementCount, file: file, offset: tensor.range.lowerBound))
+          parameters: tensor.elementCount, file: file, offset: tensor.range.lowerBound,
+          scales: weights.scales[tensor.name]?.name))
     }
     if !checkpoint.tensors.isEmpty { console.result("") }
   }
@@ -79,6 +83,8 @@ struct InspectCommand: ParsableCommand {
     let parameters: Int
     let file: String
     let offset: Int
+    /// The tensor with the scales of its blocks.
+    let scales: String?
   }
 
   private struct FileMessage: Encodable {

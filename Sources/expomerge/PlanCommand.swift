@@ -87,7 +87,7 @@ struct PlanCommand: ParsableCommand {
 
   private static func byDType(_ pairs: [TensorPair]) -> String {
     let counts = Dictionary(grouping: pairs) { pair in
-      pair.dtype == pair.aligned.dtype ? pair.dtype.rawValue : "\(pair.aligned.dtype.rawValue) to \(pair.dtype.rawValue)"
+      pair.aligned.encoding == pair.dtype.rawValue ? pair.dtype.rawValue : "\(pair.aligned.encoding) to \(pair.dtype.rawValue)"
     }
     let parts = counts.mapValues(\.count).sorted { $0.key < $1.key }.map { "\($0.value) \($0.key)" }
     return "\(Format.plural(pairs.count, "tensor")) (\(parts.joined(separator: ", ")))"

@@ -257,6 +257,50 @@ struct ModelConfigTests {
     #expect(try converted("{}") == "{\n  \"torch_dtype\": \"float32\"}")
   }
 
+  @Test(
+    "says how weights are quantised",
+    arguments: [
+      (#"{"quantization_config":{"quant_method":"fp8","fmt":"e4m3","weight_block_size":[128, 64]}}"#, "fp8", [128, 64]),
+      (#"{"text_config":{"quantization_config":{"weight_block_size":[1,2,3],"quant_method":"fp8"}}}"#, "fp8", []),
+      (#"{"quantization_config":{"quant_method":"fp8","weight_block_size":null}}"#, "fp8", []),
+      (#"{"quantization_config":{"quant_method":"fp8","weight_block_size":["a",1]}}"#, "fp8", []),
+      (#"{"quantization_config":{"quant_method":"gptq","bits":4}}"#, "gptq", nil),
+      (#"{"quantization_config":{"load_in_8bit":true}}"#, nil, nil), (#"{"compression_config":{"a":1}}"#, "compressed-tensors", nil),
+    ] as [(String, String?, [Int]?)])
+  func quantisation(json: String, method: String?, blockSize: [Int]?) throws {
+    #expect(try config(json).quantisation == Quantisation(method: method, blockSize: blockSize))
+  }
+
+  @Test(
+    "says that they are not",
+    arguments: ["{}", #"{"quantization_config":null}"#, #"{"other":{"quantization_config":{"quant_method":"gptq"}}}"#])
+  func notQuantised(json: String) throws {
+    #expect(try config(json).quantisation == nil)
+  }
+
+  @Test(
+    "loses its quantisation with its comma, wherever it stands",
+    arguments: [
+      (#"{"quantization_config": {"a": [1]}, "dtype": "float16"}"#, #"{"dtype": "bfloat16"}"#),
+      (#"{"dtype": "float16", "quantization_config": {}, "b": 1}"#, #"{"dtype": "bfloat16", "b": 1}"#),
+      ("{\"dtype\": \"float16\",\n  \"quantization_config\": {}\n}", "{\"dtype\": \"bfloat16\"\n}"),
+      (#"{"quantization_config":{}}"#, "{\n  \"torch_dtype\": \"bfloat16\"}"),
+      (
+        #"{"dtype":null,"text_config":{"quantization_config":{},"x":1},"quantization_config":{}}"#,
+        #"{"dtype":"bfloat16","text_config":{"x":1}}"#
+      ),
+    ])
+  func dequantised(json: String, expected: String) throws {
+    #expect(String(decoding: try config(json).json(withDType: "bfloat16", isDequantised: true), as: UTF8.self) == expected)
+  }
+
+  @Test("keeps its dtype where no other is written, and is refused where two members say how it is quantised")
+  func dequantisedOnly() throws {
+    let json = #"{"a":1,"quantization_config":{},"dtype":"float16"}"#
+    #expect(try String(decoding: config(json).json(withDType: nil, isDequantised: true), as: UTF8.self) == #"{"a":1,"dtype":"float16"}"#)
+    #expect(throws: Failure.self) { try config(#"{"quantization_config":{},"quantization_config":{}}"#) }
+  }
+
   @Test("says whether the head is tied")
   func ties() throws {
     #expect(try config(#"{"tie_word_embeddings":true}"#).tiesWordEmbeddings == true)

@@ -76,12 +76,45 @@ import Testing
       let bytes = (0..<2_400_000).map { UInt8(truncatingIfNeeded: $0 % 4 == 3 ? 0x3F : $0 / 4 * factor) }
       let head = PyTorchFile.Tensor("lm_head.weight", "Float", shape: [200, 3000], bytes: bytes)
       let norm = PyTorchFile.Tensor("model.norm.weight", "Float", shape: [], bytes: Array(bytes.prefix(4)))
-      folder.write(PyTorchFile.encode([norm, head, .init("model.embed_tokens.weight", tiedTo: head)]), to: "pair/\(side)/pytorch_model.bin")
+      // 1.8 MB of a storage that is in two chunks with what is around it; and one in which few of many bytes are its own.
+      let across = PyTorchFile.Tensor("across.weight", "Float", shape: [500, 900], bytes: bytes, strides: [1, 600], offset: 60)
+      let apart = PyTorchFile.Tensor("apart.weight", "BFloat16", shape: [30_000], bytes: bytes, strides: [37], offset: 1)
+      let tied = PyTorchFile.Tensor("model.embed_tokens.weight", tiedTo: head)
+      folder.write(PyTorchFile.encode([norm, head, across, tied, apart]), to: "pair/\(side)/pytorch_model.bin")
     }
     let tool = Tool(folder: folder.path)
     let pair = ["--sft", "pair/sft", "--aligned", "pair/aligned", "--alpha", "0.3", "--shard-size", "64KiB"]
     #expect(try tool("inspect", "pair/aligned").output.contains("lm_head.weight"))
     #expect(try tool.run(["plan"] + pair).status == 0)
+    #expect(try tool.run(["merge"] + pair + ["--output", "expected"]).status == 0)
+    let cluster = try TestCluster(folder.path)
+    let workers = try [cluster.worker("direct", roots: ["/"]), cluster.worker("streamed", roots: [])]
+    for worker in workers { #expect(worker.waitFor("joined") != nil) }
+    let submitted = try cluster.submit("out", "--wait")
+    #expect(submitted.status == 0, "\(submitted.errors)")
+    #expect(contents("out") == contents("expected"))
+    #expect(try tool("verify", "out", "--recompute").status == 0)
+    for worker in workers { #expect(worker.terminate() == 0) }
+  }
+
+  @Test("FP8 and its scales are streamed and read in place like others")
+  func blockScales() throws {
+    let config = #"{"quantization_config": {"quant_method": "fp8", "weight_block_size": [48, 80]}}"#
+    for (side, factor) in [("aligned", 7), ("sft", 5)] {
+      let codes = (0..<700 * 900).map { UInt8(truncatingIfNeeded: $0 &* factor % 251) }
+      // Finite F32, whatever the other bytes.
+      let scales = (0..<15 * 12 * 4).map { UInt8(truncatingIfNeeded: $0 % 4 == 3 ? 0x3C : $0 &* factor) }
+      let norm = SafetensorsFile.Tensor("norm", "F32", [2], Array(scales.prefix(8)))
+      let weight = SafetensorsFile.Tensor("a.weight", "F8_E4M3", [700, 900], codes)
+      let file = SafetensorsFile.encode([.init("a.weight_scale_inv", "F32", [15, 12], scales), norm, weight])
+      folder.write(file, to: "pair/\(side)/model.safetensors")
+      folder.write(config, to: "pair/\(side)/config.json")
+    }
+    let tool = Tool(folder: folder.path)
+    let pair = ["--sft", "pair/sft", "--aligned", "pair/aligned", "--alpha", "0.3", "--shard-size", "64KiB"]
+    #expect(try tool("inspect", "pair/aligned").output.contains("F8_E4M3 x 48x80 scales"))
+    #expect(try tool.run(["plan"] + pair).output.contains("F8_E4M3 x 48x80 scales to BF16"))
+    #expect(try tool.run(["diagnose", "--sft", "pair/sft", "--aligned", "pair/aligned"]).output.contains("F8_E4M3 with 48x80 scales"))
     #expect(try tool.run(["merge"] + pair + ["--output", "expected"]).status == 0)
     let cluster = try TestCluster(folder.path)
     let workers = try [cluster.worker("direct", roots: ["/"]), cluster.worker("streamed", roots: [])]

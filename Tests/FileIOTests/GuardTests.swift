@@ -29,6 +29,13 @@ struct GuardTests {
         }
       }
     }
+    let how = Dequantisation(format: .f32, columns: 1024, blockRows: 1024, blockColumns: 1024, output: .f32)
+    var products = [UInt8](repeating: 0, count: bytes.count * 4)
+    #expect(throws: InputVanished.self) {
+      try products.withUnsafeMutableBytes { products in
+        try bytes.withUnsafeBytes { try how.run(mapping.bytes, scales: $0, place: 0, to: products) }
+      }
+    }
     // What is still there can still be read.
     try output.withUnsafeMutableBytes { output in
       _ = try copyBytes(of: .init(rebasing: mapping.bytes[..<5000]), comparedTo: nil, to: output)

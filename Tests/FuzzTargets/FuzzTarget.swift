@@ -76,6 +76,8 @@ public enum FuzzTarget: String, CaseIterable, Sendable {
     guard let config = try? ModelConfig(json: bytes, file: "f") else { return }
     let changed = config.json(withDType: "float32")
     precondition((try? ModelConfig(json: changed, file: "f")) != nil)
+    let dequantised = try? ModelConfig(json: config.json(withDType: "bfloat16", isDequantised: true), file: "f")
+    precondition(dequantised != nil && (dequantised?.quantisation == nil || config.quantisation?.method == "compressed-tensors"))
   }
 
   private func description(_ bytes: [UInt8]) {
@@ -90,6 +92,15 @@ public enum FuzzTarget: String, CaseIterable, Sendable {
       let shard = plan.shard(number)
       for segment in plan.segments(of: shard) {
         precondition(segment.output.lowerBound >= shard.range.lowerBound && segment.output.upperBound <= shard.range.upperBound)
+        for source in [segment.aligned, segment.sft].compactMap({ $0 }) {
+          if let gathering = source.gathering {
+            let span = gathering.layout.span(of: gathering.elements)
+            precondition(source.range == gathering.start + span.lowerBound..<gathering.start + span.upperBound)
+          }
+          guard let scaling = source.scaling, source.gathering == nil else { continue }
+          let (all, part) = (scaling.scales.range, scaling.source.range)
+          precondition(scaling.elements.count == source.range.count && part.clamped(to: all) == part)
+        }
       }
     }
     let again = try? JobDescription.plan(from: JobDescription(plan).encoded())
@@ -149,7 +160,7 @@ public enum FuzzTarget: String, CaseIterable, Sendable {
     precondition(header.tensors.count == entries.count)
     for tensor in header.tensors {
       precondition(tensor.range.lowerBound >= 100 && tensor.range.upperBound <= end)
-      precondition(tensor.elementCount * tensor.dtype.bits == tensor.range.count * 8)
+      precondition(tensor.elementCount * tensor.dtype.bits == tensor.range.count * 8 || tensor.layout?.spanBytes == tensor.range.count)
       precondition(tensor.shape.allSatisfy { $0 >= 0 })
     }
   }

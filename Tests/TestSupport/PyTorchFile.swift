@@ -7,19 +7,31 @@ public enum PyTorchFile {
     let bytes: [UInt8]
     /// The name of the tensor whose storage it shares.
     let shared: String?
+    let strides: [Int]
+    let offset: Int
+    /// Of the storage.
+    let elementCount: Int
 
-    /// - Parameter storage: the class of its storage, less `Storage`.
-    public init(_ name: String, _ storage: String, shape: [Int], bytes: [UInt8]) {
+    /// - Parameters:
+    ///   - storage: the class of its storage, less `Storage`.
+    ///   - bytes: of the storage.
+    ///   - strides: nil where the storage is the tensor's elements in order.
+    ///   - offset: elements of the storage before the first.
+    public init(_ name: String, _ storage: String, shape: [Int], bytes: [UInt8], strides: [Int]? = nil, offset: Int = 0) {
       (self.name, self.storage, self.shape, self.bytes, shared) = (name, storage, shape, bytes, nil)
+      self.strides = strides ?? shape.indices.map { shape[($0 + 1)...].reduce(1, *) }
+      self.offset = offset
+      let count = shape.reduce(1, *)
+      elementCount = strides == nil ? count : bytes.count / (Self.sizes[storage] ?? 1)
     }
 
     /// Another name for a tensor that comes before it.
     public init(_ name: String, tiedTo other: Tensor) {
       (self.name, storage, shape, bytes, shared) = (name, other.storage, other.shape, [], other.name)
+      (strides, offset, elementCount) = (other.strides, other.offset, other.elementCount)
     }
 
-    fileprivate var elementCount: Int { shape.reduce(1, *) }
-    fileprivate var strides: [Int] { shape.indices.map { shape[($0 + 1)...].reduce(1, *) } }
+    private static let sizes = ["Double": 8, "Long": 8, "Float": 4, "Half": 2, "BFloat16": 2, "Byte": 1]
   }
 
   /// Data start at odd places. Checksums are 0: nobody asks for them.
@@ -47,7 +59,7 @@ public enum PyTorchFile {
       program += text(tensor.name) + Array("ctorch._utils\n_rebuild_tensor_v2\n((".utf8) + text("storage")
       program += Array("ctorch\n\(tensor.storage)Storage\n".utf8) + text(tensor.shared ?? tensor.name) + text("cpu")
       program += number(tensor.elementCount) + Array("tQ".utf8)
-      program += number(0) + numbers(tensor.shape) + numbers(tensor.strides) + [0x89] + Array("}tR".utf8)
+      program += number(tensor.offset) + numbers(tensor.shape) + numbers(tensor.strides) + [0x89] + Array("}tR".utf8)
     }
     return program + Array("u.".utf8)
   }

@@ -1,3 +1,4 @@
+import Checkpoint
 import Diagnostics
 import Kernels
 @testable import Planning
@@ -53,6 +54,32 @@ import ZeroMQ
     #expect(order.map(\.0) == [.aligned, .sft, .aligned, .sft, .aligned, .sft])
     #expect(order.filter { $0.0 == .sft }.map(\.1) == [2, 3, 1])
     #expect(inputs.chunks.map(\.use) == [0, 0, 1, 1, 2, 2].map { 640 + $0 * chunk..<640 + ($0 + 1) * chunk })
+  }
+
+  @Test("scales are fetched with what they scale, and kept until the last of their rows")
+  func scales() throws {
+    // One scale for each element, so that scales have chunks of their own; blocks of two rows.
+    let (rows, columns) = (4096, 1024)
+    let tensors = [
+      Checkpoint.Tensor(name: "w", dtype: .f8E4M3, shape: [rows, columns], file: 0, range: 64..<64 + rows * columns),
+      .init(name: "w_scale_inv", dtype: .f32, shape: [rows / 2, columns], file: 1, range: 64..<64 + rows * columns * 2),
+    ]
+    let checkpoint = Checkpoint(
+      folder: "/", files: (0..<2).map { .init(name: "\($0)", size: 64 + rows * columns * ($0 + 1), dataStart: 64) }, tensors: tensors,
+      config: try ModelConfig(
+        json: Array(#"{"quantization_config":{"quant_method":"fp8","weight_block_size":[2,1]}}"#.utf8), file: "c"))
+    let plan = try Plan(aligned: checkpoint, sft: checkpoint, recipe: Recipe(alpha: 0.3))
+    let segments = plan.segments(of: plan.shard(0))
+    let inputs = try #require(StreamedInputs(of: segments) { side, _ in side == .sft })
+    #expect(inputs.pieces.map(\.file) == [0, 1])
+    let start = segments[0].output.lowerBound
+    for chunk in inputs.chunks {
+      let part = chunk.range.lowerBound - 64..<chunk.range.upperBound - 64
+      // Two bytes of output for one of the weights, or for two of the scales, whose row serves two.
+      let use = chunk.piece == 0 ? part.lowerBound * 2..<part.upperBound * 2 : part.lowerBound..<part.upperBound
+      #expect(chunk.use == start + use.lowerBound..<start + use.upperBound)
+    }
+    #expect(inputs.chunks.map(\.use.lowerBound) == inputs.chunks.map(\.use.lowerBound).sorted())
   }
 
   @Test("slices are found in their chunk, and put together where they cross two")

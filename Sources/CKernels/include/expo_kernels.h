@@ -90,6 +90,31 @@ typedef struct {
 void expo_delta_shape(expo_level level, expo_dtype aligned_dtype, expo_dtype sft_dtype, const void *aligned,
                       const void *sft, size_t count, expo_shape *shape);
 
+/// The scales of a matrix that is quantised by blocks, from the row of blocks on that the first element is in.
+typedef struct {
+  const void *scales;
+  /// F32, BF16 or F16.
+  expo_dtype dtype;
+  /// Elements of a row of the matrix.
+  size_t columns;
+  size_t block_rows;
+  size_t block_columns;
+  /// The first element's place, counted by rows from the start of that row of blocks.
+  size_t first;
+} expo_block_scales;
+
+/// Multiplies `count` elements of F8_E4M3 by the scales of their blocks, in f32, and rounds to `output_dtype`, F32 or BF16.
+/// Returns as `expo_extrapolate`; only `codes` may be mapped.
+int expo_dequantise(expo_level level, const expo_block_scales *scales, const void *codes, expo_dtype output_dtype,
+                    void *output, size_t count);
+
+/// Copies `count` elements from `first` on, in the order of a shape, from where their strides say that they lie.
+///
+/// `rank` is at least 1, and no length is 0. `size` is 1, 2, 4 or 8 bytes. `skipped` elements of the tensor's storage come before `storage`.
+/// Returns as `expo_extrapolate`.
+int expo_gather(const void *storage, size_t skipped, size_t size, size_t rank, const size_t *shape, const size_t *strides,
+                size_t first, size_t count, void *output);
+
 /// Copies `bytes` bytes and, when `sft` is not NULL, adds the number of bytes in which the two inputs differ to
 /// `differing`. Returns as `expo_extrapolate`.
 int expo_copy(const void *aligned, const void *sft, void *output, size_t bytes, uint64_t *differing);

@@ -15,7 +15,7 @@ extension Problem.Code {
 /// ranges of the file, as in safetensors.
 package struct PyTorchHeader {
   /// In the order of their data; their ranges are bytes of the file.
-  package let tensors: [SafetensorsHeader.Tensor]
+  package let tensors: [StoredTensor]
   /// Where the first storage starts. What comes before says which tensors there are.
   let dataStart: Int
   let fileSize: Int
@@ -30,12 +30,11 @@ package struct PyTorchHeader {
   package init(
     _ entries: [(name: String, tensor: PickleTensor)], storages: [String: Range<Int>], dataStart: Int, fileSize: Int, file: String
   ) throws(Failure) {
-    var tensors: [SafetensorsHeader.Tensor] = []
+    var tensors: [StoredTensor] = []
     var problems: [Problem] = []
     for (name, tensor) in entries {
       do throws(Failure) {
-        let range = try Self.place(of: tensor, named: name, in: storages, file: file)
-        tensors.append(.init(name: name, dtype: tensor.dtype, shape: tensor.shape, range: range))
+        tensors.append(try Self.place(tensor, named: name, in: storages, file: file))
       } catch {
         problems += error.problems
       }
@@ -48,11 +47,12 @@ package struct PyTorchHeader {
     self.fileSize = fileSize
   }
 
-  /// Tensors with bytes that belong to others, too, such as a head tied to its embedding.
+  /// Tensors with bytes that belong to others, too, such as a head tied to its embedding. Strided ones are left out: what they
+  /// lie among need not be theirs.
   func sharing(file: String) -> [Problem] {
     var shared: [String] = []
     var end = 0
-    for tensor in tensors where !tensor.range.isEmpty {
+    for tensor in tensors where !tensor.range.isEmpty && tensor.layout == nil {
       if tensor.range.lowerBound < end { shared.append(tensor.name) }
       end = max(end, tensor.range.upperBound)
     }
@@ -65,8 +65,8 @@ package struct PyTorchHeader {
   }
 
   private static func place(
-    of tensor: PickleTensor, named name: String, in storages: [String: Range<Int>], file: String
-  ) throws(Failure) -> Range<Int> {
+    _ tensor: PickleTensor, named name: String, in storages: [String: Range<Int>], file: String
+  ) throws(Failure) -> StoredTensor {
     func refusal(_ code: Problem.Code, _ message: String, remedy: String = "download the file again") -> Failure {
       Failure(.badData, Problem(code, message, file: file, tensor: name, remedy: remedy))
     }
@@ -78,30 +78,38 @@ package struct PyTorchHeader {
     guard !storageBytes.overflow, storageBytes.partialValue == place.count else {
       throw refusal(.storageInvalid, "data/\(storage.key) has \(place.count) bytes, but should have \(storage.elementCount) elements")
     }
-    guard tensor.shape.allSatisfy({ $0 >= 0 }), tensor.strides.count == tensor.shape.count, tensor.offset >= 0 else {
+    guard (tensor.shape + tensor.strides).allSatisfy({ $0 >= 0 }), tensor.strides.count == tensor.shape.count, tensor.offset >= 0
+    else {
       throw refusal(.shapeInvalid, "the shape is \(tensor.shape), the strides \(tensor.strides), the offset \(tensor.offset)")
     }
     guard let bits = tensor.dtype.bitCount(ofShape: tensor.shape) else {
       throw refusal(.shapeOverflows, "the shape \(tensor.shape) has more bits than 64 bits can count")
     }
-    if bits == 0 { return place.lowerBound..<place.lowerBound }
+    if bits == 0 { return .init(name: name, dtype: tensor.dtype, shape: tensor.shape, range: place.lowerBound..<place.lowerBound) }
     var count = 1
     var isContiguous = true
     for (length, stride) in zip(tensor.shape, tensor.strides).reversed() {
       if length != 1 && stride != count { isContiguous = false }
       count *= length
     }
-    guard isContiguous else {
-      throw refusal(
-        .tensorStrided, "its elements are not in the order of its shape: the shape is \(tensor.shape), the strides \(tensor.strides)",
-        remedy: "in PyTorch, save tensor.contiguous()")
-    }
     let size = tensor.dtype.bits / 8
+    var layout: StridedLayout?
+    if !isContiguous {
+      layout = StridedLayout(tensor.dtype, shape: tensor.shape, strides: tensor.strides)
+      guard let layout else {
+        let limit = StridedLayout.limit >> 20
+        throw refusal(
+          .tensorStrided,
+          "its elements are not in order, and have or lie among more than \(limit) MiB: shape \(tensor.shape), strides \(tensor.strides)",
+          remedy: "in PyTorch, save tensor.contiguous()")
+      }
+      count = layout.spanBytes / size
+    }
     let elements = place.count / size
     guard tensor.offset <= elements, count <= elements - tensor.offset else {
       throw refusal(.dataMissing, "its \(count) elements from \(tensor.offset) on do not fit its storage of \(elements)")
     }
     let start = place.lowerBound + tensor.offset * size
-    return start..<start + count * size
+    return .init(name: name, dtype: tensor.dtype, shape: tensor.shape, range: start..<start + count * size, layout: layout)
   }
 }
