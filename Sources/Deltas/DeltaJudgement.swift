@@ -107,7 +107,7 @@ public enum DeltaJudgement {
     sums.relativeNorm.map { $0 > suspectNorm || (sums.cosine ?? 0) < suspectCosine } ?? false
   }
 
-  /// - Parameter isSample: whether the sums are of a few pages only.
+  /// What whoever merges should know.
   ///
   /// - Parameter overflows: results that are too large, of a merge, by alpha where there are several; nil of a sample, where that
   ///   is not known.
