@@ -94,11 +94,13 @@ public struct Manifest: Sendable, Equatable, Codable {
   public static func read(from folder: FilePath, calls: SystemCalls = .live) throws(Failure) -> Manifest {
     let path = folder.appending(fileName)
     guard try Directories.live.kind(of: path) != nil else {
+      let several = ((try? folders(in: folder)) ?? []).compactMap { $0.lastComponent?.string }
       throw Failure(
         .inputNotFound,
         Problem(
           .manifestInvalid, "there is no \(fileName)", file: folder.string,
-          remedy: "point at a folder that expomerge merge has written"))
+          remedy: several.isEmpty
+            ? "point at a folder that expomerge merge has written" : "name one of the checkpoints in it: \(several.joined(separator: ", "))"))
     }
     let decoder = JSONDecoder()
     decoder.nonConformingFloatDecodingStrategy = .convertFromString(

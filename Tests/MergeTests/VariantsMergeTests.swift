@@ -49,6 +49,12 @@ struct VariantsMergeTests {
     #expect(try isRight(sha256: sha256))
     #expect(outcome.manifests.map(\.recipe.alphas) == Self.alphas.map { [$0] })
     #expect(try Manifest.folders(in: workshop.output).count == 3)
+    do {
+      _ = try Manifest.read(from: workshop.output)
+      Issue.record("it has no manifest of its own")
+    } catch {
+      #expect(error.problems[0].remedy?.hasSuffix("alpha--0.25, alpha-0.1, alpha-0.5") == true)
+    }
     for folder in try Manifest.folders(in: workshop.output) {
       let verification = try Verification(folder, context: RunContext(threads: 1))
       #expect(try verification.checkDigests().problems.isEmpty && verification.recompute().problems.isEmpty)
