@@ -52,14 +52,14 @@ public enum ScoreTable {
 struct ScoreScale {
   let least: Double
   let most: Double
-  /// Decimals that tell a thousandth of their range; fewer where they are large.
+  /// Decimals that tell a ten-thousandth of their range.
   let places: Int
 
   init(_ scores: [Double]) {
     least = scores.min() ?? 0
     most = scores.max() ?? 0
     let range = most - least > 0 ? most - least : max(abs(most), abs(least))
-    var (places, grain) = (0, range / 1000)
+    var (places, grain) = (0, range / 10_000)
     while grain > 0, grain < 0.5, places < 12 {
       places += 1
       grain *= 10

@@ -5,11 +5,15 @@ public enum ScoreText {
 
   /// The number that the last line which is not empty consists of: decimal, finite, as in `0.73` or `-1.5e-3`.
   ///
-  /// - Parameter output: its end, if it has more than `limit` bytes.
+  /// - Parameter output: where it has more than `limit` bytes, its end, of at least one more.
   public static func score(in output: [UInt8]) -> Outcome.Result {
     let text = String(decoding: output.suffix(limit), as: UTF8.self)
-    let lines = text.split { $0.isNewline }.map(\.trimmingSpaces)
-    guard let last = lines.last(where: { !$0.isEmpty }) else { return .failed(ScoreFailure("printed nothing")) }
+    let lines = text.split(omittingEmptySubsequences: false) { $0.isNewline }.map(\.trimmingSpaces)
+    // The first of what was cut is no line.
+    let whole = output.count > limit ? lines.dropFirst() : lines[...]
+    guard let last = whole.last(where: { !$0.isEmpty }) else {
+      return .failed(ScoreFailure(output.count > limit ? "printed a last line that is too long for a number" : "printed nothing"))
+    }
     guard let score = number(last) else {
       let shown = last.count > 60 ? "\(last.prefix(57))..." : String(last)
       return .failed(ScoreFailure("printed no number in its last line: '\(shown)'"))

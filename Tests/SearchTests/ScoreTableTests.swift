@@ -15,9 +15,9 @@ import Testing
     #expect(
       ScoreTable.lines(ranking, kept: [0.2]) == [
         "rank  alpha   score     time",
-        "   1  0.2     0.750  1:01:01  kept",
-        "   2  0.3     0.500     0:07",
-        "   3  0.1     0.250     0:07",
+        "   1  0.2    0.7500  1:01:01  kept",
+        "   2  0.3    0.5000     0:07",
+        "   3  0.1    0.2500     0:07",
         "   -  0.45   failed     0:07  exited with 1, \"so\"",
       ])
   }
@@ -28,10 +28,10 @@ import Testing
       let ranking = Ranking(scores.enumerated().map { outcome(Double($0.offset), $0.element) }, lowerIsBetter: false)
       return ScoreTable.lines(ranking, kept: []).dropFirst().map { $0.split(separator: " ").map(String.init)[2] }
     }
-    #expect(shown(81.25, 79.5) == ["81.250", "79.500"])
-    #expect(shown(0.71234567, 0.71234) == ["0.71234567", "0.71234000"])
+    #expect(shown(81.25, 79.5) == ["81.2500", "79.5000"])
+    #expect(shown(0.71234567, 0.71234) == ["0.712345670", "0.712340000"])
     #expect(shown(1_000_000, 10) == ["1000000", "10"])
-    #expect(shown(5) == ["5.00"])
+    #expect(shown(5) == ["5.000"])
     #expect(shown(0, 0) == ["0", "0"])
     #expect(shown(1e300, -1e300) == ["1e+300", "-1e+300"])
   }
@@ -50,13 +50,13 @@ import Testing
     let lines = ScoreCurve.lines(ranking, width: 40, height: 5)
     #expect(
       lines == [
-        "0.750 │        ·◆··",
-        "      │      ··    ····",
-        "      │    ··          ··●",
-        "      │  ··",
-        "0.250 │●·                             x",
-        "      └────────────────────────────────",
-        "       0.1          alpha          0.45",
+        "0.7500 │        ·◆·",
+        "       │      ··   ····",
+        "       │    ··         ··●",
+        "       │  ··",
+        "0.2500 │●·                            x",
+        "       └───────────────────────────────",
+        "        0.1         alpha          0.45",
       ])
   }
 
@@ -64,7 +64,7 @@ import Testing
   func oddCurves() {
     #expect(ScoreCurve.lines(Ranking([outcome(0.1, 1), outcome(0.2, nil)], lowerIsBetter: false)).isEmpty)
     let flat = ScoreCurve.lines(Ranking([outcome(0.1, 2), outcome(0.5, 2)], lowerIsBetter: false), width: 30, height: 3)
-    #expect(flat.count == 5 && flat[1].contains("2.000 │◆") && flat[1].hasSuffix("●") && flat[0].hasSuffix("│"))
+    #expect(flat.count == 5 && flat[1].contains("2.0000 │◆") && flat[1].hasSuffix("●") && flat[0].hasSuffix("│"))
     for scores in [[1e308, -1e308], [0, Double.leastNonzeroMagnitude], [-0.0001, 0.00001], [123_456_789, 0.5]] {
       for width in [1, 20, 200] {
         let ranking = Ranking(zip([-8.5, 10], scores).map { outcome($0, $1) }, lowerIsBetter: true)

@@ -39,6 +39,7 @@ import Testing
   func long() {
     let noise = [UInt8](repeating: UInt8(ascii: "7"), count: 200_000)
     #expect(ScoreText.score(in: noise + Array("\n0.5\n".utf8)) == .score(0.5))
+    #expect(ScoreText.score(in: noise) == .failed(ScoreFailure("printed a last line that is too long for a number")))
   }
 
   @Test("the tail of what went wrong")
