@@ -25,10 +25,6 @@ enum RecipeArguments {
   private static let alternatives: [Set<String>] = [["alpha", "gamma"], ["alphas", "range"]]
 
   /// Of the options, those that a command does not have; a recipe may be for all commands.
-  private static func isMissing(_ name: String, in command: String) -> Bool {
-    missing[command]?.contains(name) == true || command != "search" && (searching + searchingFlags).contains(name)
-  }
-
   private static let missing: [String: Set<String>] = [
     "merge": ["priority", "coordinator", "server-key", "timeout", "wait"],
     "search": [
@@ -43,6 +39,10 @@ enum RecipeArguments {
       "resume-trust", "listen", "listen-data", "limit-rate", "authorized", "threads", "read", "log-format", "log-level", "insecure",
     ],
   ]
+
+  private static func isMissing(_ name: String, in command: String) -> Bool {
+    missing[command]?.contains(name) == true || command != "search" && (searching + searchingFlags).contains(name)
+  }
 
   /// - Parameter arguments: without the program's name.
   static func expand(_ arguments: [String]) throws(Failure) -> [String] {

@@ -58,6 +58,8 @@ struct SearchRun {
       try merges.merge(alphas, into: folder.candidate)
       display.finish()
       SearchCrashPoint.merged.pass()
+      let jobs = min(scores.jobs, alphas.count)
+      tell("scoring \(alphas.count == 1 ? "it" : "them")\(jobs > 1 ? ", \(jobs) at a time" : "")")
       let found = Mutex(state)
       defer { state = found.withLock { $0 } }
       try scores.run(alphas) { [console, folder] outcome, errors in
