@@ -44,7 +44,7 @@ import Testing
 
   @Test("the tail of what went wrong")
   func tail() {
-    let lines = (1...9).map { "line \($0)\n" }.joined() + "\n"
+    let lines = (1...9).map { "line\t\($0)\n" }.joined() + "\n"
     #expect(ScoreText.tail(of: Array(lines.utf8), lines: 3) == ["line 7", "line 8", "line 9"])
     #expect(ScoreText.tail(of: Array(String(repeating: "a", count: 500).utf8))[0].count == 200)
     #expect(ScoreText.tail(of: []).isEmpty)
