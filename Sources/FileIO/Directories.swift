@@ -136,7 +136,12 @@ public struct Directories: Sendable {
     guard new.withPlatformString({ name in target.withCString { symlink($0, name) } }) == 0 else {
       throw Failure.system("make a link to \(target)", file: path.string, errno: errno)
     }
-    try rename(new, to: path)
+    do throws(Failure) {
+      try rename(new, to: path)
+    } catch {
+      try removeTree(new)
+      throw error
+    }
   }
 
   /// Waits until the names in a folder are on the disk; fsync(2). Filesystems that cannot are left alone.

@@ -30,7 +30,8 @@ public enum ScoreText {
 
   /// The last lines of what a command wrote to standard error.
   public static func tail(of errors: [UInt8], lines count: Int = 5) -> [String] {
-    let lines = String(decoding: errors.suffix(limit), as: UTF8.self).replacing("\t", with: " ").split { $0.isNewline }.map(\.trimmingSpaces)
+    let text = String(decoding: errors.suffix(limit), as: UTF8.self).replacing("\t", with: " ")
+    let lines = text.split { $0.isNewline }.map(\.trimmingSpaces)
     return lines.filter { !$0.isEmpty }.suffix(count).map { $0.count > 200 ? "\($0.prefix(197))..." : String($0) }
   }
 }

@@ -21,6 +21,9 @@ public struct SearchIdentity: Sendable, Equatable, Codable {
     self.scoreCommand = scoreCommand
   }
 
+  /// Whether the same alpha gives the same checkpoint.
+  public func isOfSameModels(as other: SearchIdentity) -> Bool { inputs == other.inputs && recipe == other.recipe }
+
   /// - Parameter folder: of the search whose identity this is.
   /// - Throws: `cannotCreate` with all that differs.
   public func requireSame(_ now: SearchIdentity, folder: String) throws(Failure) {
@@ -40,7 +43,7 @@ public struct SearchIdentity: Sendable, Equatable, Codable {
       differences.map {
         Problem(
           .searchDiffers, "its scores are of another search: \($0)", file: folder,
-          remedy: "choose another folder, search as before, or discard scores and checkpoints and begin again with --restart")
+          remedy: "choose another folder, search as before, or discard its scores and begin again with --restart")
       })
   }
 

@@ -93,6 +93,6 @@ public struct SearchJournal: Sendable, Equatable {
       .badData,
       Problem(
         .searchInvalid, message, file: file,
-        remedy: "restore it from a copy, or discard scores and checkpoints and begin again with --restart"))
+        remedy: "restore it from a copy, or discard scores and checkpoints, and begin again with --restart"))
   }
 }

@@ -29,8 +29,8 @@ struct ScoreBatch: Sendable {
     }
   }
 
-  /// - Parameter report: called with each outcome once it is recorded, and the last lines of what its command wrote to standard error; by
-  ///   one thread at a time.
+  /// - Parameter report: called with each outcome once it is recorded, and the last lines of what its command wrote to standard
+  ///   error; by one thread at a time.
   /// - Throws: `interrupted` after a cancellation.
   func run(_ alphas: [Double], report: @escaping @Sendable (Outcome, [String]) -> Void) throws(Failure) {
     let state = Mutex(State())

@@ -31,7 +31,7 @@ struct SearchCommand: ParsableCommand {
   func run() throws {
     try console.reporting { () throws(Failure) in
       let wanted = try alphas.list()
-      // Before there are threads.
+      // First, so that its guard has nothing of what comes later.
       let runner = try CommandRunner()
       let display = ProgressDisplay(console: console)
       let cancellation = Cancellation()

@@ -5,8 +5,8 @@ import Search
 import Synchronization
 import SystemPackage
 
-/// The folder of a search: its journal, the checkpoints that are tried and those that are kept (docs/search.md). One process has it
-/// at a time.
+/// The folder of a search: its journal, the checkpoints that are tried and those that are kept (docs/search.md). One process
+/// has it at a time.
 final class SearchFolder: Sendable {
   let path: FilePath
   private let lock: FileLock
@@ -18,11 +18,9 @@ final class SearchFolder: Sendable {
 
   private static let journalName = "search.jsonl"
   private static let lockName = ".lock"
-  private static let candidatesName = "candidates"
-  private static let removedPrefix = ".removed-"
-  private static let partialSuffix = ".partial"
-  private static let logsName = "logs"
-  private static let bestName = "best"
+  static let candidatesName = "candidates"
+  static let logsName = "logs"
+  static let bestName = "best"
   static let sheetName = "scores.csv"
 
   /// Makes the folder, or takes up what is in it.
@@ -34,17 +32,24 @@ final class SearchFolder: Sendable {
   /// - Throws: `cannotCreate` where the folder is somebody else's, in use, or of another search.
   init(_ path: FilePath, identity: SearchIdentity, inputs: [FilePath], restarts: Bool, version: String) throws(Failure) {
     let directories = Directories.live
-    if try directories.kind(of: path) == nil { try directories.makeDirectory(path) }
+    let isNew = try directories.kind(of: path) == nil
+    if isNew { try directories.makeDirectory(path) }
     let folder = try directories.resolve(path)
     self.path = folder
-    try Self.check(folder, inputs)
+    do throws(Failure) {
+      try Self.check(folder, inputs)
+    } catch {
+      if isNew { try directories.removeTree(folder) }
+      throw error
+    }
     lock = try FileLock.acquire(folder.appending(Self.lockName), holder: "process \(getpid())")
     let file = folder.appending(Self.journalName)
-    if restarts { try Self.discard(folder) }
+    let left = try Self.journal(file, mayBeDamaged: restarts)
+    var discards = restarts
+    if let left, !discards { discards = try Self.isWorthNothing(left, folder, beside: identity) }
+    if discards { try Self.discard(folder, keepsCheckpoints: left?.identity.isOfSameModels(as: identity) == true) }
     journal = try File.openOrCreate(file)
-    let bytes = try journal.read(at: 0, count: try journal.status().size)
-    let known = try SearchJournal(bytes, file: file.string)
-    if let known {
+    if let known = try Self.journal(file) {
       try known.identity.requireSame(identity, folder: folder.string)
       outcomes = known.outcomes
       try journal.setSize(known.length)
@@ -88,24 +93,61 @@ final class SearchFolder: Sendable {
     guard names.allSatisfy({ $0 == lockName }) || names.contains(journalName) else {
       throw Failure(
         .cannotCreate,
-        Problem(.searchFolderTaken, "the folder holds other things than a search", file: folder.string, remedy: "choose another folder"))
+        Problem(
+          .searchFolderTaken, "the folder holds other things than a search", file: folder.string, remedy: "choose another folder"))
     }
   }
 
+  /// Whether a search for something else has left nothing that is lost when this one takes its place: no scores, and no
+  /// checkpoints but those that this one would make.
+  private static func isWorthNothing(
+    _ journal: SearchJournal, _ folder: FilePath, beside identity: SearchIdentity
+  ) throws(Failure) -> Bool {
+    guard journal.identity != identity, journal.outcomes.isEmpty else { return false }
+    let candidates = folder.appending(candidatesName)
+    if journal.identity.isOfSameModels(as: identity) { return true }
+    if try Directories.live.kind(of: candidates) == nil { return true }
+    return try Directories.live.names(in: candidates).isEmpty
+  }
+
   /// Removes an earlier search, the journal last: until it goes, what is left of the search goes on.
-  private static func discard(_ folder: FilePath) throws(Failure) {
+  ///
+  /// - Parameter keepsCheckpoints: all become candidates; what is to be merged again is there then.
+  private static func discard(_ folder: FilePath, keepsCheckpoints: Bool) throws(Failure) {
     let directories = Directories.live
+    let candidates = folder.appending(candidatesName)
+    if !keepsCheckpoints { try directories.removeTree(candidates) }
     for name in try directories.names(in: folder) {
       let path = folder.appending(name)
-      var isOurs = [candidatesName, logsName, sheetName].contains(name)
-      if name.hasPrefix("alpha-") { isOurs = try isComplete(path) }
+      var isOurs = [logsName, sheetName].contains(name)
       if name == bestName { isOurs = try directories.isSymbolicLink(path) }
+      if name.hasPrefix("alpha-"), try isComplete(path) {
+        isOurs = true
+        let candidate = candidates.appending(name)
+        if keepsCheckpoints, try directories.kind(of: candidate) == nil {
+          try directories.makeDirectory(candidates)
+          try directories.rename(path, to: candidate)
+          continue
+        }
+      }
       if isOurs { try directories.removeTree(path) }
     }
     try directories.removeTree(folder.appending(journalName))
   }
 
   // MARK: the journal
+
+  /// nil where there is none, or one without a whole line.
+  private static func journal(_ path: FilePath, mayBeDamaged: Bool = false) throws(Failure) -> SearchJournal? {
+    guard try Directories.live.kind(of: path) != nil else { return nil }
+    let bytes = try File.contents(of: path, limit: 1 << 30)
+    do throws(Failure) {
+      return try SearchJournal(bytes, file: path.string)
+    } catch {
+      if mayBeDamaged { return nil }
+      throw error
+    }
+  }
 
   /// Returns when the outcome is on the disk.
   func record(_ outcome: Outcome) throws(Failure) {
@@ -115,125 +157,6 @@ final class SearchFolder: Sendable {
       length += line.count
       // What follows is another thread's: a failed sync is told by both.
       try journal.syncData()
-    }
-  }
-
-  // MARK: checkpoints
-
-  static func name(_ alpha: Double) -> String { "alpha-\(alpha)" }
-
-  var candidates: FilePath { path.appending(Self.candidatesName) }
-  func candidate(_ alpha: Double) -> FilePath { candidates.appending(Self.name(alpha)) }
-  /// Where a checkpoint that is kept is at the end.
-  func kept(_ alpha: Double) -> FilePath { path.appending(Self.name(alpha)) }
-  func log(_ alpha: Double, _ suffix: String) -> FilePath {
-    path.appending(Self.logsName).appending("\(Self.name(alpha)).\(suffix)")
-  }
-
-  /// Whether a checkpoint was published there.
-  static func isComplete(_ checkpoint: FilePath) throws(Failure) -> Bool {
-    try Directories.live.kind(of: checkpoint.appending("expomerge.json")) != nil
-  }
-
-  func isKept(_ alpha: Double) throws(Failure) -> Bool { try Self.isComplete(kept(alpha)) }
-
-  /// Those of some alphas whose merges were begun, or are complete.
-  func begun(_ alphas: [Double]) throws(Failure) -> Set<Double> {
-    let names = try Set(Directories.live.names(in: candidates))
-    return Set(alphas.filter { names.contains(Self.name($0)) || names.contains(Self.name($0) + Self.partialSuffix) })
-  }
-
-  /// Removes all candidates but those of some alphas.
-  func sweep(except alphas: Set<Double>) throws(Failure) {
-    let names = Set(alphas.map(Self.name))
-    for name in try Directories.live.names(in: candidates) {
-      let whole = name.hasSuffix(Self.partialSuffix) ? String(name.dropLast(Self.partialSuffix.count)) : name
-      if !names.contains(whole) { try remove(candidates.appending(name)) }
-    }
-  }
-
-  /// Removes checkpoints that were kept by earlier runs, but for some.
-  func discardKept(except alphas: [Double]) throws(Failure) {
-    for alpha in Set(outcomes.map(\.alpha)).subtracting(alphas) where try isKept(alpha) { try remove(kept(alpha)) }
-  }
-
-  /// How many there are.
-  func keptCount(except alphas: [Double]) throws(Failure) -> Int {
-    var count = 0
-    for alpha in Set(outcomes.map(\.alpha)).subtracting(alphas) where try isKept(alpha) { count += 1 }
-    return count
-  }
-
-  /// Removes a checkpoint. It loses its name first, so that no part of it is ever taken for all.
-  private func remove(_ checkpoint: FilePath) throws(Failure) {
-    guard let name = checkpoint.lastComponent?.string else { return }
-    var doomed = checkpoint
-    if !name.hasPrefix(Self.removedPrefix) {
-      doomed = candidates.appending(Self.removedPrefix + name)
-      try Directories.live.removeTree(doomed)
-      try Directories.live.rename(checkpoint, to: doomed)
-    }
-    SearchCrashPoint.discarding.pass()
-    try Directories.live.removeTree(doomed)
-  }
-
-  /// Gives the checkpoints that are kept their places, and the best its second name; removes all others.
-  ///
-  /// - Parameter alphas: best first.
-  func publish(_ alphas: [Double]) throws(Failure) {
-    for alpha in alphas where try !isKept(alpha) {
-      try Directories.live.rename(candidate(alpha), to: kept(alpha))
-      SearchCrashPoint.moved.pass()
-    }
-    if let best = alphas.first {
-      let link = path.appending(Self.bestName)
-      let isFree = try Directories.live.kind(of: link) == nil
-      let isLink = try Directories.live.isSymbolicLink(link)
-      guard isFree || isLink else {
-        throw Failure(
-          .cannotCreate, Problem(.searchFolderTaken, "is in the way of the link to the best", file: link.string, remedy: "move it away"))
-      }
-      try Directories.live.link(link, to: Self.name(best))
-    }
-    try Directories.live.sync(path)
-    SearchCrashPoint.linked.pass()
-    try discardKept(except: alphas)
-    try Directories.live.removeTree(candidates)
-    SearchCrashPoint.tidied.pass()
-  }
-
-  /// Where a checkpoint is, from this folder.
-  func place(_ alpha: Double) -> String {
-    (try? isKept(alpha)) == true ? Self.name(alpha) : "\(Self.candidatesName)/\(Self.name(alpha))"
-  }
-
-  /// Writes the scores for people and programs, at once.
-  func writeSheet(_ text: String) throws(Failure) {
-    let new = path.appending(".\(Self.sheetName).new")
-    try File.create(new).write(Array(text.utf8), at: 0)
-    try Directories.live.rename(new, to: path.appending(Self.sheetName))
-  }
-
-  // MARK: space
-
-  /// Bytes of all checkpoints in it, finished or not.
-  func usedBytes() throws(Failure) -> Int {
-    var bytes = try Self.size(of: candidates)
-    for name in try Directories.live.names(in: path) where name.hasPrefix("alpha-") { bytes += try Self.size(of: path.appending(name)) }
-    return bytes
-  }
-
-  /// Bytes that an ordinary user can still write there.
-  var freeBytes: Int { FileSystemKind(at: path)?.availableBytes ?? .max / 2 }
-
-  private static func size(of path: FilePath) throws(Failure) -> Int {
-    switch try Directories.live.kind(of: path) {
-    case .file(let size): return size
-    case .directory:
-      var bytes = 0
-      for entry in try Directories.live.entries(in: path) { bytes += try size(of: path.appending(entry)) }
-      return bytes
-    default: return 0
     }
   }
 }

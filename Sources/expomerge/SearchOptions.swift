@@ -61,7 +61,8 @@ struct ScoreOptions: ParsableArguments {
 
   func validate() throws {
     guard command.takesModel else {
-      throw ValidationError("--score-command must say where the checkpoint's path goes: write {model}, without quotes, as in 'python score.py {model}'.")
+      throw ValidationError(
+        "--score-command must say where the checkpoint's path goes: write {model}, without quotes, as in 'python score.py {model}'.")
     }
     guard (1...256).contains(scoreJobs) else { throw ValidationError("--score-jobs must be from 1 to 256.") }
   }
@@ -81,7 +82,7 @@ struct SearchTarget: ParsableArguments {
   @Option(help: ArgumentHelp("full: a checkpoint is on the disk before it is scored. none: as after cp.", valueName: "when"))
   var sync = MergeJob.Sync.full
 
-  @Flag(help: "Discard scores and checkpoints of an earlier search in DIR, and begin again.")
+  @Flag(help: "Discard the scores of an earlier search in DIR, and checkpoints of another recipe, and begin again.")
   var restart = false
 
   func validate() throws {

@@ -28,25 +28,20 @@ struct SearchRun {
   func run() throws(Failure) -> (ranking: Ranking, kept: [Double]) {
     var state = SearchState(settings, outcomes: folder.outcomes.filter { !retriesFailed || $0.score != nil })
     if !folder.outcomes.isEmpty {
-      tell("going on with a search: \(Format.plural(state.ranking.outcomes.count, "alpha")) done, \(state.pendingCount) of the list to do")
+      let done = Format.plural(state.ranking.outcomes.count, "alpha")
+      tell("going on with a search: \(done) done, \(state.pendingCount) of the list to do")
     }
-    try requireSpace(state)
+    if state.next(capacity: .max) != .finish { try requireSpace(state) }
     if state.ranking.outcomes.isEmpty { try look() }
     while case .evaluate(let alphas) = try state.next(capacity: room(beside: state), begun: folder.begun(settings.alphas)) {
       try evaluate(alphas, &state)
     }
     let kept = state.kept
+    guard !kept.isEmpty else { throw nothingScored(state) }
     try merges.merge(kept.filter { (try? folder.isKept($0)) != true }, into: folder.candidate)
     display.finish()
     try folder.publish(kept)
     try writeSheet(state)
-    guard !kept.isEmpty else {
-      throw Failure(
-        .unavailable,
-        Problem(
-          .noScore, "the score command failed for each of \(Format.plural(state.ranking.outcomes.count, "alpha"))",
-          file: folder.path.appending("logs").string, remedy: "see what it wrote, mend it, and go on with --retry-failed"))
-    }
     return (state.ranking, kept)
   }
 
@@ -70,8 +65,18 @@ struct SearchRun {
       display.finish()
       throw error
     }
-    try folder.sweep(except: Set(state.kept))
+    // Where none has a score it may be for the command: once that is mended, they need not be merged again.
+    if !state.kept.isEmpty { try folder.sweep(except: Set(state.kept)) }
     try writeSheet(state)
+  }
+
+  private func nothingScored(_ state: SearchState) -> Failure {
+    Failure(
+      .unavailable,
+      Problem(
+        .noScore, "the score command failed for each of \(Format.plural(state.ranking.outcomes.count, "alpha"))",
+        file: folder.path.appending("logs").string,
+        remedy: "see what it wrote; go on with --retry-failed, or with another command and --restart"))
   }
 
   /// Warns of a pair that does not look like one that extrapolation helps, before hours of work.
@@ -112,7 +117,8 @@ struct SearchRun {
         .noSpace,
         "\(Format.plural(needed, "checkpoint")) of \(Format.bytes(bytes)) must have room at a time, and \(capacity) have",
         file: folder.path.string,
-        remedy: diskBudget == nil ? "free \(Format.bytes((needed - capacity) * bytes)), or keep fewer" : "raise --disk-budget, or keep fewer"))
+        remedy: diskBudget == nil
+          ? "free \(Format.bytes((needed - capacity) * bytes)), or keep fewer" : "raise --disk-budget, or keep fewer"))
   }
 
   // MARK: telling

@@ -96,6 +96,8 @@ import Testing
     // Two, then the best and one more.
     #expect(text("there").split(separator: "\n").compactMap { Int($0) }.max() == 2)
     #expect(calls.count == 5 && best == "alpha-0.4")
+    // Nothing is left to do, and nothing needs room.
+    #expect(try await run(search(["--disk-budget", "2MB"], command: command)).status == 0)
     let small = try await run(search(["--disk-budget", "2MB", "--restart"], command: command))
     #expect(small.status == 73 && small.errors.contains("2 checkpoints of 1."))
     #expect(small.errors.contains("raise --disk-budget"))
@@ -128,15 +130,46 @@ import Testing
   func allFail() async throws {
     let found = try await run(search([], command: "echo {model}; exit 1"))
     #expect(found.status == 69 && found.errors.contains("the score command failed for each of 5 alphas"))
-    #expect(names == [".lock", "logs", "scores.csv", "search.jsonl"])
+    #expect(names == [".lock", "candidates", "logs", "scores.csv", "search.jsonl"])
+    // Another command scores what is there.
+    let before = inodes("s/candidates")
+    let again = try await run(search(["--restart", "--keep", "5"]))
+    #expect(again.status == 0, "\(again.errors)")
+    #expect(inodes("s") == before && before.count == 5)
+    let third = try await run(search(["--restart", "--keep", "5", "--lower-is-better"], command: Self.score + " # again"))
+    #expect(third.status == 0 && best == "alpha-0.1" && inodes("s") == before)
+  }
+
+  /// Those of the checkpoints in a folder, by name.
+  private func inodes(_ name: String) -> [String: Int] {
+    var inodes: [String: Int] = [:]
+    for checkpoint in TemporaryFolder.names(in: site.folder(name)) where checkpoint.hasPrefix("alpha") {
+      let path = site.folder(name).appending(checkpoint).appending("model.safetensors")
+      inodes[checkpoint] = (try? FileManager.default.attributesOfItem(atPath: path.string))?[.systemFileNumber] as? Int
+    }
+    return inodes
+  }
+
+  @Test("a search that has no scores yet may become another")
+  func unscored() async throws {
+    // It has no space.
+    #expect(try await run(search(["--disk-budget", "1kB"])).status == 73)
+    #expect(try await run(search(["--disk-budget", "1kB", "--dtype", "f16"])).status == 73)
+    let merged = try await run(search([]), environment: ["EXPOMERGE_CRASH_AT": "search-merged"])
+    #expect(merged.signal == SIGKILL)
+    let before = inodes("s/candidates")
+    let recipe = try await run(search(["--dtype", "f16"]))
+    #expect(recipe.status == 73 && recipe.errors.contains("the recipe was"))
+    let command = try await run(search(["--keep", "5"], command: Self.score + " # another"))
+    #expect(command.status == 0 && calls.count == 5 && inodes("s") == before && before.count == 5)
   }
 
   @Test("a time limit fails a candidate, and leaves no process")
   func timeLimit() async throws {
-    let command = "[ {alpha} = 0.3 ] && echo 1 && exit; sh -c 'while :; do sleep 600; done' {model} & sh -c 'while :; do sleep 600; done' {model}"
-    let found = try await run(search(["--score-timeout", "0.2s", "--score-jobs", "2"], command: command))
-    #expect(found.errors.contains("did not end in 0.2 s"))
-    #expect(found.status == 0 && best == "alpha-0.3")
+    let sleep = "sh -c 'while :; do sleep 600; done' {model}"
+    let found = try await run(
+      search(["--score-timeout", "0.2s", "--score-jobs", "2"], command: "\(sleep) & \(sleep)", alphas: "0.1:0.2:0.1"))
+    #expect(found.status == 69 && found.errors.contains("alpha 0.2 has no score: the command did not end in 0.2 s"))
     #expect(processes.isEmpty)
   }
 
@@ -221,6 +254,7 @@ import Testing
       let result = try await run(search(["--output", output]))
       #expect(result.status == 73 && result.errors.contains("lie in each other"))
     }
+    #expect(!TemporaryFolder.exists(site.folder("pair/aligned/s")))
     // One that a search has kept is an input, too.
     let merged = try await run(search(["--output", "t"], alphas: "0.3:0.3:1"))
     #expect(merged.status == 0)

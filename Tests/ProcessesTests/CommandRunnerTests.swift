@@ -94,10 +94,10 @@ import Threads
         group.addTask {
           try await withCheckedThrowingContinuation { continuation in
             _ = ThreadTeam(count: 1) { _ in
-              continuation.resume(
-                with: Result {
-                  try runner.run(.init("touch '\(folder("at-\(index)"))'; \(wait)", output: folder("out\(index)"), errors: folder("err\(index)"), timeLimit: .seconds(100)))
-                })
+              let command = CommandRunner.Command(
+                "touch '\(folder("at-\(index)"))'; \(wait)", output: folder("out\(index)"), errors: folder("err\(index)"),
+                timeLimit: .seconds(100))
+              continuation.resume(with: Result { try runner.run(command) })
             }
           }
         }
