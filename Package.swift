@@ -33,11 +33,14 @@ let package = Package(
     .executableTarget(
       name: "expomerge",
       dependencies: [
-        "Coordinator", "SampleModels", "Recipes", "Journal", "Worker", "Scheduling", "Transport", "Wire", "ZeroMQ", "Planning", "Threads", "Checkpoint", "Kernels",
-        "Keys", "FileIO", "Diagnostics", "Digests", "Deltas", "Report", "Figures", "Monitoring", "StatusServer", "ServiceManager", "CLinux", argumentParser, logging, systemPackage,
+        "Coordinator", "SampleModels", "Recipes", "Search", "Processes", "Journal", "Worker", "Scheduling", "Transport", "Wire", "ZeroMQ", "Planning", "Threads",
+        "Checkpoint", "Kernels", "Keys", "FileIO", "Diagnostics", "Digests", "Deltas", "Report", "Figures", "Monitoring", "StatusServer",
+        "ServiceManager", "CLinux", argumentParser, logging, systemPackage,
       ], swiftSettings: strict),
     .target(name: "ServiceManager", swiftSettings: strict),
     .target(name: "StatusServer", dependencies: ["Diagnostics", flyingFox, flyingSocks], swiftSettings: strict),
+    .target(name: "Search", dependencies: ["Figures", "Diagnostics"], swiftSettings: strict),
+    .target(name: "Processes", dependencies: ["Diagnostics", "CLinux", systemPackage], swiftSettings: strict),
     .target(name: "Recipes", dependencies: ["Planning", "Checkpoint", "Diagnostics", yams], swiftSettings: strict),
     .target(
       name: "SampleModels",
@@ -126,6 +129,8 @@ let package = Package(
     .testTarget(name: "SchedulingTests", dependencies: ["Scheduling", "Simulation"]),
     .testTarget(name: "PlanningTests", dependencies: ["Planning", systemPackage]),
     .testTarget(name: "RecipesTests", dependencies: ["Recipes", "Planning", "Checkpoint", "Diagnostics"]),
+    .testTarget(name: "SearchTests", dependencies: ["Search", "Diagnostics"]),
+    .testTarget(name: "ProcessesTests", dependencies: ["Processes", "Threads", "TestSupport", systemPackage]),
     .testTarget(name: "ReportTests", dependencies: ["Report", "Deltas", "Kernels", "Diagnostics"]),
     .testTarget(
       name: "MergeTests", dependencies: ["Coordinator", "Deltas", "Checkpoint", "SampleModels", "TestSupport", systemPackage],

@@ -128,6 +128,22 @@ public struct Directories: Sendable {
     throw Failure.system("exchange with \(other.string)", file: one.string, errno: errno)
   }
 
+  /// Makes a symbolic link, or lets one that is there lead elsewhere, at once; symlink(2), rename(2).
+  public func link(_ path: FilePath, to target: String) throws(Failure) {
+    let new = path.removingLastComponent().appending(".\(path.lastComponent?.string ?? "link").new")
+    for path in [new, path] { try calls.confinement?.check(changing: path) }
+    try removeTree(new)
+    guard new.withPlatformString({ name in target.withCString { symlink($0, name) } }) == 0 else {
+      throw Failure.system("make a link to \(target)", file: path.string, errno: errno)
+    }
+    do throws(Failure) {
+      try rename(new, to: path)
+    } catch {
+      try removeTree(new)
+      throw error
+    }
+  }
+
   /// Waits until the names in a folder are on the disk; fsync(2). Filesystems that cannot are left alone.
   public func sync(_ path: FilePath) throws(Failure) {
     let descriptor = calls.open(path, O_RDONLY | O_DIRECTORY)

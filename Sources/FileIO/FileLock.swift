@@ -7,7 +7,7 @@ public import SystemPackage
 /// fcntl(2) `F_OFD_SETLK`.
 ///
 /// The file holds a line that says who has it.
-public struct FileLock: ~Copyable {
+public struct FileLock: ~Copyable, Sendable {
   private let file: File
   /// Whether it keeps others out: on some network filesystems locks do nothing.
   public let isEffective: Bool

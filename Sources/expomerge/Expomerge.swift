@@ -16,7 +16,7 @@ struct Expomerge: ParsableCommand {
       """,
     version: expomergeVersion,
     subcommands: [
-      MergeCommand.self, PlanCommand.self, DiagnoseCommand.self, InspectCommand.self, VerifyCommand.self, SampleCommand.self,
+      MergeCommand.self, SearchCommand.self, PlanCommand.self, DiagnoseCommand.self, InspectCommand.self, VerifyCommand.self, SampleCommand.self,
       CoordinatorCommand.self, WorkerCommand.self, SubmitCommand.self, StatusCommand.self, CancelCommand.self,
       ResumeCommand.self, DrainCommand.self, KeygenCommand.self,
     ])

@@ -55,7 +55,7 @@ final class ProgressDisplay: Sendable {
       state.lastShown = now
       let line = Self.line(snapshot, state.history)
       if isTerminal {
-        Console.writeErrorRaw("\r\u{1B}[K" + line.prefix(Self.columns - 1))
+        Console.writeErrorRaw("\r\u{1B}[K" + line.prefix(Self.columns(of: 2) - 1))
         state.lineIsOpen = true
       } else {
         Console.writeError(line)
@@ -84,9 +84,10 @@ final class ProgressDisplay: Sendable {
       "\(name) \(Format.right("\(percent)", 3)) %  \(Format.bytes(snapshot.done)) of \(Format.bytes(snapshot.total))  \(Format.rate(rate))  ETA \(left)  \(snapshot.file)"
   }
 
-  private static var columns: Int {
+  /// Characters in a line of the terminal that a descriptor leads to; 80 where it leads elsewhere.
+  static func columns(of descriptor: Int32) -> Int {
     var size = winsize()
-    guard ioctl(2, UInt(TIOCGWINSZ), &size) == 0, size.ws_col > 20 else { return 80 }
+    guard ioctl(descriptor, UInt(TIOCGWINSZ), &size) == 0, size.ws_col > 20 else { return 80 }
     return Int(size.ws_col)
   }
 }

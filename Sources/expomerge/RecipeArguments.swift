@@ -6,18 +6,31 @@ import SystemPackage
 
 /// Puts what a recipe file says into the command line that names it, before all that is typed: of two values the last is taken.
 enum RecipeArguments {
-  private static let commands: Set = ["merge", "plan", "submit"]
+  private static let commands: Set = ["merge", "search", "plan", "submit"]
 
   private static let options = RecipeFile.Options(
-    valued: [
+    valued: Set([
       "sft", "aligned", "alpha", "gamma", "dtype", "arithmetic", "vocabulary", "max-file-size", "shard-size", "output", "sync",
       "resume-trust", "listen", "listen-data", "limit-rate", "keys", "authorized", "threads", "read", "priority", "coordinator",
       "server-key", "timeout", "log-format", "log-level",
-    ], flags: ["sha256", "overwrite", "restart", "insecure", "wait", "json", "quiet", "verbose"])
+    ] + searching), flags: Set(["sha256", "overwrite", "restart", "insecure", "wait", "json", "quiet", "verbose"] + searchingFlags))
+
+  /// Of `search` alone.
+  private static let searching = [
+    "alphas", "range", "tolerance", "max-candidates", "score-command", "score-jobs", "score-timeout", "keep", "disk-budget",
+  ]
+  private static let searchingFlags = ["refine", "lower-is-better", "retry-failed"]
+
+  /// Options of which a command takes one: what is typed comes before another of the file.
+  private static let alternatives: [Set<String>] = [["alpha", "gamma"], ["alphas", "range"]]
 
   /// Of the options, those that a command does not have; a recipe may be for all commands.
   private static let missing: [String: Set<String>] = [
     "merge": ["priority", "coordinator", "server-key", "timeout", "wait"],
+    "search": [
+      "alpha", "gamma", "resume-trust", "listen", "listen-data", "limit-rate", "keys", "authorized", "priority", "coordinator",
+      "server-key", "timeout", "log-format", "log-level", "sha256", "overwrite", "insecure", "wait",
+    ],
     "plan": [
       "sync", "resume-trust", "listen", "listen-data", "limit-rate", "keys", "authorized", "priority", "coordinator", "server-key",
       "timeout", "log-format", "log-level", "sha256", "overwrite", "restart", "insecure", "wait",
@@ -26,6 +39,10 @@ enum RecipeArguments {
       "resume-trust", "listen", "listen-data", "limit-rate", "authorized", "threads", "read", "log-format", "log-level", "insecure",
     ],
   ]
+
+  private static func isMissing(_ name: String, in command: String) -> Bool {
+    missing[command]?.contains(name) == true || command != "search" && (searching + searchingFlags).contains(name)
+  }
 
   /// - Parameter arguments: without the program's name.
   static func expand(_ arguments: [String]) throws(Failure) -> [String] {
@@ -37,9 +54,9 @@ enum RecipeArguments {
     var typed = Array(arguments.dropFirst())
     typed.removeSubrange(place.words.lowerBound - 1..<place.words.upperBound - 1)
     var words = [command]
-    for setting in file.settings where missing[command]?.contains(setting.name) != true {
-      // An alpha that is typed is not taken as well as a gamma of the file.
-      if ["alpha", "gamma"].contains(setting.name), typed.contains(where: { isOption($0, "alpha") || isOption($0, "gamma") }) { continue }
+    for setting in file.settings where !isMissing(setting.name, in: command) {
+      let others = alternatives.first { $0.contains(setting.name) } ?? []
+      if others.contains(where: { other in typed.contains { isOption($0, other) } }) { continue }
       words.append("--\(setting.name)" + (setting.value.map { "=\($0)" } ?? ""))
     }
     // Of rules the first that fits is taken.

@@ -12,7 +12,7 @@ struct RecipeCommandTests {
     tool = Tool(folder: folder.path)
   }
 
-  private static let commands = ["merge", "plan", "submit"]
+  private static let commands = ["merge", "search", "plan", "submit"]
 
   /// The long options of a command, by its help.
   private func options(of command: String) throws -> Set<String> {

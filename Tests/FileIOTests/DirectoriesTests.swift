@@ -41,6 +41,20 @@ struct DirectoriesTests {
     #expect(TemporaryFolder.names(in: folder("two")) == ["1"])
   }
 
+  @Test("a link is made, and made to lead elsewhere; what is a folder stays")
+  func linking() throws {
+    folder.write("1", to: "one/1")
+    folder.write("2", to: "two/2")
+    for name in ["one", "two", "two"] {
+      try directories.link(folder("link"), to: name)
+      #expect(try directories.isSymbolicLink(folder("link")))
+      #expect(try directories.resolve(folder("link")) == directories.resolve(folder(name)))
+    }
+    #expect(throws: Failure.self) { try directories.link(folder("one"), to: "two") }
+    #expect(TemporaryFolder.names(in: folder("one")) == ["1"])
+    #expect(TemporaryFolder.names(in: folder.path) == ["link", "one", "two"])
+  }
+
   @Test("a lock is held once, and its holder is named")
   func locking() throws {
     do {
