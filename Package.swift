@@ -11,8 +11,7 @@ let argumentParser = Target.Dependency.product(name: "ArgumentParser", package: 
 let crypto = Target.Dependency.product(name: "Crypto", package: "swift-crypto")
 let grdb = Target.Dependency.product(name: "GRDB", package: "GRDB.swift")
 let logging = Target.Dependency.product(name: "Logging", package: "swift-log")
-let flyingFox = Target.Dependency.product(name: "FlyingFox", package: "FlyingFox")
-let flyingSocks = Target.Dependency.product(name: "FlyingSocks", package: "FlyingFox")
+let nio: [Target.Dependency] = ["NIOCore", "NIOPosix", "NIOHTTP1"].map { .product(name: $0, package: "swift-nio") }
 let yams = Target.Dependency.product(name: "Yams", package: "Yams")
 let systemPackage = Target.Dependency.product(name: "SystemPackage", package: "swift-system")
 
@@ -23,10 +22,10 @@ let package = Package(
     .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.0"),
     .package(url: "https://github.com/apple/swift-crypto", from: "4.5.0"),
     .package(url: "https://github.com/apple/swift-log", from: "1.6.0"),
+    .package(url: "https://github.com/apple/swift-nio", from: "2.101.0"),
     .package(url: "https://github.com/apple/swift-system", from: "1.8.0"),
     .package(url: "https://github.com/groue/GRDB.swift", from: "7.10.0"),
     .package(url: "https://github.com/jpsim/Yams", from: "6.2.0"),
-    .package(url: "https://github.com/swhitty/FlyingFox", from: "0.27.1"),
   ],
   targets: [
     // Each target is one sentence; arrows point downwards only (docs/architecture.md).
@@ -38,7 +37,7 @@ let package = Package(
         "ServiceManager", "CLinux", argumentParser, logging, systemPackage,
       ], swiftSettings: strict),
     .target(name: "ServiceManager", swiftSettings: strict),
-    .target(name: "StatusServer", dependencies: ["Diagnostics", flyingFox, flyingSocks], swiftSettings: strict),
+    .target(name: "StatusServer", dependencies: ["Diagnostics"] + nio, swiftSettings: strict),
     .target(name: "Search", dependencies: ["Figures", "Diagnostics"], swiftSettings: strict),
     .target(name: "Processes", dependencies: ["Diagnostics", "CLinux", systemPackage], swiftSettings: strict),
     .target(name: "Recipes", dependencies: ["Planning", "Checkpoint", "Diagnostics", yams], swiftSettings: strict),

@@ -7,6 +7,10 @@ public struct Outcome: Sendable, Equatable {
 
   public let alpha: Double
   public let result: Result
+  /// nil where it failed.
+  public let score: Double?
+  /// nil where it has a score.
+  public let failure: ScoreFailure?
   /// That the command took.
   public let seconds: Double
 
@@ -14,10 +18,12 @@ public struct Outcome: Sendable, Equatable {
     self.alpha = alpha
     self.result = result
     self.seconds = seconds
+    // Not computed: Swift 6.3.1 does not compile that, inlined, in an optimised build.
+    switch result {
+    case .score(let score): (self.score, failure) = (score, nil)
+    case .failed(let reason): (score, failure) = (nil, reason)
+    }
   }
-
-  public var score: Double? { if case .score(let score) = result { score } else { nil } }
-  public var failure: ScoreFailure? { if case .failed(let failure) = result { failure } else { nil } }
 }
 
 /// Why a command gave no score.

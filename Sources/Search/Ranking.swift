@@ -28,7 +28,10 @@ public struct Ranking: Sendable {
 
   /// 1 for the best; equal scores have one rank, and the next is as many behind. nil for a failure.
   public func rank(at index: Int) -> Int? {
-    guard index < scoredCount else { return nil }
-    return (outcomes.firstIndex { $0.score == outcomes[index].score } ?? index) + 1
+    guard index < scoredCount, let score = outcomes[index].score else { return nil }
+    // They are in order.
+    var first = index
+    while first > 0, outcomes[first - 1].score == score { first -= 1 }
+    return first + 1
   }
 }

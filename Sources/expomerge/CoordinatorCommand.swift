@@ -83,7 +83,7 @@ struct CoordinatorCommand: ParsableCommand {
       if let server { logger.info("shows itself at http://\(server.address)/") }
       defer { server?.stop() }
       reloading.serve {
-        logger.info("reading the authorized keys again")
+        logger.info("SIGHUP: reading the authorized keys again")
         service.reload()
       }
       reports.begin(on: loop) { service.assumeIsolated { $0.view().line } }

@@ -15,22 +15,32 @@ import Testing
     var body = ""
   }
 
-  /// Sends a request and reads until the end.
-  func ask(_ daemon: Daemon, _ path: String, method: String = "GET", host: String? = nil) throws -> Answer {
+  func port(of daemon: Daemon) throws -> UInt16 {
     let line = try #require(daemon.waitFor("shows itself at http://"))
-    let address = try #require(line.split(separator: "/").last { $0.contains(":") })
-    let port = try #require(UInt16(address.split(separator: ":").last ?? ""))
+    return try #require(line.split(separator: "/").last { $0.contains(":") }.flatMap { UInt16($0.split(separator: ":").last ?? "") })
+  }
+
+  /// nil where nobody answers there.
+  func connection(to port: UInt16) -> Int32? {
     let descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
-    defer { close(descriptor) }
     var place = sockaddr_in()
     place.sin_family = sa_family_t(AF_INET)
     place.sin_port = port.bigEndian
     place.sin_addr.s_addr = UInt32(0x7F00_0001).bigEndian
-    let connected = withUnsafePointer(to: &place) {
+    let status = withUnsafePointer(to: &place) {
       $0.withMemoryRebound(to: sockaddr.self, capacity: 1) { connect(descriptor, $0, socklen_t(MemoryLayout<sockaddr_in>.size)) }
     }
-    try #require(connected == 0)
-    let request = "\(method) \(path) HTTP/1.1\r\nHost: \(host ?? String(address))\r\nConnection: close\r\n\r\n"
+    if status == 0 { return descriptor }
+    close(descriptor)
+    return nil
+  }
+
+  /// Sends a request and reads until the end.
+  func ask(_ daemon: Daemon, _ path: String, method: String = "GET", host: String? = nil) throws -> Answer {
+    let port = try port(of: daemon)
+    let descriptor = try #require(connection(to: port))
+    defer { close(descriptor) }
+    let request = "\(method) \(path) HTTP/1.1\r\nHost: \(host ?? "127.0.0.1:\(port)")\r\nConnection: close\r\n\r\n"
     try #require(send(descriptor, request, request.utf8.count, 0) == request.utf8.count)
     var bytes: [UInt8] = []
     var buffer = [UInt8](repeating: 0, count: 1 << 16)
@@ -97,6 +107,23 @@ import Testing
     #expect(cluster.coordinator.terminate() == 0)
   }
 
+  @Test("who opens connections without end does not take all of its files")
+  func connections() throws {
+    let cluster = try TestCluster(folder.path, more: ["--http", "127.0.0.1:0"])
+    let port = try port(of: cluster.coordinator)
+    let descriptors = (0..<100).compactMap { _ in connection(to: port) }
+    defer { for descriptor in descriptors { close(descriptor) } }
+    let refused = descriptors.suffix(36).count { descriptor in
+      var byte: UInt8 = 0
+      // Ended, without a word.
+      return recv(descriptor, &byte, 1, 0) <= 0
+    }
+    #expect(refused == 36, "64 at a time")
+    for descriptor in descriptors { shutdown(descriptor, Int32(SHUT_RDWR)) }
+    _ = poll(for: "room for another connection", while: { true }) { (try? ask(cluster.coordinator, "/healthz").status) == 200 ? () : nil }
+    #expect(cluster.coordinator.terminate() == 0)
+  }
+
   @Test("an address that is taken, or none, is an error before anything begins")
   func addresses() throws {
     let tool = Tool(folder: folder.path)
@@ -106,7 +133,7 @@ import Testing
     let second = try tool("coordinator", "--listen", "tcp://127.0.0.1:0", "--state", "other", "--http", String(taken))
     #expect(second.status == 69 && second.errors.contains("--http \(taken) cannot be listened at"), "\(second.errors)")
     let elsewhere = try tool("worker", "--coordinator", cluster.address, "--http", "192.0.2.1:5780")
-    #expect(elsewhere.status == 69 && elsewhere.errors.contains("choose another port"))
+    #expect(elsewhere.status == 69 && elsewhere.errors.contains("choose another address or port"))
     for address in ["5780", "host", ":5780", "::1:5780", "127.0.0.1:99999"] {
       #expect(try tool("coordinator", "--state", "other", "--http", address).status == 64)
     }
