@@ -27,9 +27,23 @@ extension Report {
     let (manifest, statistics) = (manifests[variant ?? 0], all[variant ?? 0])
     let shown = variant.map { [$0] } ?? Array(manifests.indices)
     let recipe = variant == nil ? plan.recipe : manifest.recipe
-    func name(_ text: String, _ variant: Int) -> String {
-      shown.count == 1 ? text : "\(text), alpha \(plan.variants[variant].alpha)"
+    let added = shown.map { Self.added(plan, $0, all[$0]) }
+    var figures = [
+      Row("alpha", recipe.alphaText), Row("parameters", Format.count(plan.parameterCount)), Row("tensors", "\(plan.pairs.count)"),
+      Row("written", Format.bytes(plan.outputBytes / plan.variants.count * shown.count)),
+    ]
+    var facts = recipe.rows + recipe.rules.prefix(20).map { Row("rule", $0.text) }
+    facts += [Row("aligned", manifest.aligned.path), Row("sft", manifest.sft.path), Row("command", command)]
+    if shown.count == 1 {
+      figures += [Row("added by this merge", added[0]), Row("results too large for the dtype", "\(statistics.total.overflows)")]
+      facts.append(Row("weights", "\(manifest.weights) (XXH3-128)"))
     }
+    for variant in shown where shown.count > 1 {
+      let overflows = "\(all[variant].total.overflows) results too large for the dtype"
+      let weights = "weights \(manifests[variant].weights) (XXH3-128)"
+      facts.append(Row("with alpha \(plan.variants[variant].alpha)", "\(added[variant]) added, \(overflows), \(weights)"))
+    }
+    facts += plan.notes.prefix(20).map { Row("note", $0) }
     let tensors = plan.pairs.indices.filter { plan.pairs[$0].extrapolatedElements > 0 }.map { index in
       let sums = statistics.tensors[index]
       // All that workers say they have seen.
@@ -42,14 +56,7 @@ extension Report {
       subtitle: "\(ModelCard.modelName(of: aligned)), extrapolated away from \(ModelCard.modelName(of: sft)): out = aligned + alpha * (aligned - sft)",
       summary: summary, verdict: DeltaJudgement.verdict(on: statistics.total),
       problems: warnings + DeltaFindings.problems(in: summary),
-      figures: [
-        Row("alpha", recipe.alphaText), Row("parameters", Format.count(plan.parameterCount)), Row("tensors", "\(plan.pairs.count)"),
-        Row("written", Format.bytes(plan.outputBytes / plan.variants.count * shown.count)),
-      ] + shown.map { Row(name("added by this merge", $0), Self.added(plan, $0, statistics)) }
-        + shown.map { Row(name("results too large for the dtype", $0), "\(all[$0].total.overflows)") },
-      recipe: recipe.rows + recipe.rules.prefix(20).map { Row("rule", $0.text) } + [
-        Row("aligned", aligned.string), Row("sft", sft.string), Row("command", command),
-      ] + shown.map { Row(name("weights", $0), "\(manifests[$0].weights) (XXH3-128)") } + plan.notes.prefix(20).map { Row("note", $0) },
+      figures: figures, recipe: facts,
       alphas: plan.alphas(of: shown),
       work: WorkLog(
         shards.map { .init(worker: $0.worker, bytes: $0.bytes, milliseconds: $0.milliseconds, finishedAt: $0.finishedAt) }),
