@@ -7,21 +7,27 @@ networks, mounts and processes made for the purpose; all pods share the network.
 from __future__ import annotations
 
 import argparse
-import filecmp
 import os
 import shutil
 import subprocess
 import sys
 import time
-import urllib.error
-import urllib.request
 from pathlib import Path
 from typing import Any
 
+from containers import (
+    PATIENCE,
+    SYSTEM,
+    answers,
+    bind,
+    confined,
+    libraries,
+    mount,
+    run,
+    same,
+)
 from kustomize import Object, documents, render
 
-PATIENCE = 60
-SYSTEM = ["usr", "bin", "sbin", "lib", "lib64", "proc", "dev"]
 SETTINGS = ["ld.so.cache", "nsswitch.conf", "passwd", "group", "alternatives"]
 
 
@@ -114,10 +120,8 @@ class Pod:
         words = container.get("command") or ["/expomerge", *container["args"]]
         for name, value in self.variables.items():
             words = [word.replace(f"$({name})", value) for word in words]
-        confined = ["setpriv", f"--reuid={self.user}", f"--regid={self.group}", f"--groups={self.group}", "--no-new-privs"]
-        confined += ["--bounding-set=-all", "--inh-caps=-all", "--reset-env", "--"]
         log = (self.cluster.work / f"{self.name}-{container['name']}.log").open("wb")
-        return subprocess.Popen(["chroot", str(self.root(container)), *confined, *words], stdout=log, stderr=log)
+        return subprocess.Popen(["chroot", str(self.root(container)), *confined(self.user, self.group), *words], stdout=log, stderr=log)
 
     def begin(self) -> None:
         for container in self.spec["initContainers"]:
@@ -150,38 +154,6 @@ class Pod:
             if self.cluster.running[self.name].poll() is not None or time.monotonic() > end:
                 sys.exit(f"{self.name}: in vain until {what}: {self.log(self.spec['containers'][0]['name'])}")
             time.sleep(0.1)
-
-
-def libraries(binary: Path) -> list[Path]:
-    """Folders besides the system's: a debug build is linked with Swift's libraries, wherever these lie."""
-    said = subprocess.run(["ldd", binary], capture_output=True, text=True, check=True).stdout
-    folders = {Path(word).parent for word in said.split() if word.startswith("/")}
-    return sorted(folder for folder in folders if folder.parts[1] not in SYSTEM)
-
-
-def mount(*words: str) -> None:
-    subprocess.run(["mount", *words], check=True)
-
-
-def bind(source: Path, target: Path, how: str) -> None:
-    if source.is_symlink():
-        target.symlink_to(source.readlink())
-        return
-    target.mkdir(parents=True)
-    mount(how, str(source), str(target))
-
-
-def answers(address: str) -> bool:
-    try:
-        with urllib.request.urlopen(address, timeout=10) as answer:
-            return bool(answer.status == 200)
-    except (urllib.error.URLError, ConnectionError, TimeoutError):
-        return False
-
-
-def same(one: Path, other: Path) -> bool:
-    names = sorted(path.name for path in one.glob("*.safetensors"))
-    return bool(names) and not any(filecmp.cmpfiles(one, other, names, shallow=False)[1:])
 
 
 def main() -> None:
@@ -221,10 +193,6 @@ def main() -> None:
     for pod in worker, coordinator:
         pod.end(15)
     print("the containers of a coordinator, a worker and a job ran as they are, and probes, roles and bytes are right")
-
-
-def run(*words: Any) -> None:
-    subprocess.run([str(word) for word in words], check=True, stderr=subprocess.DEVNULL, timeout=PATIENCE)
 
 
 if __name__ == "__main__":
