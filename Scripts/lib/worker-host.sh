@@ -18,7 +18,8 @@ is_running() {
   [ -n "$pid" ] && [ -r "/proc/$pid/cmdline" ] || return 1
   # The words of a zombie are gone, so it does not count.
   tr '\0' '\n' <"/proc/$pid/cmdline" >"$own/words" 2>/dev/null || return 1
-  [ "$(head -n 1 "$own/words")" = "$program" ] && grep -qxF -e "$name" "$own/words"
+  # What is to become the worker is it already.
+  grep -qxF -e "$own/start" "$own/words" || { grep -qxF -e "$program" "$own/words" && grep -qxF -e "$name" "$own/words"; }
 }
 
 # A user's services survive the last logout only if the user lingers.
@@ -63,7 +64,7 @@ begin() {
   [ ! -e "$own/log" ] || mv "$own/log" "$own/log.old"
   if has_user_systemd; then
     systemd-run --user --quiet --collect --unit "$unit" --description "expomerge worker $name" \
-      --property Restart=on-failure --property RestartSec=5 --property RestartPreventExitStatus='64 66 77 78' \
+      --property Restart=on-failure --property RestartSec=5 --property RestartPreventExitStatus='64 65 77 78' \
       --property TimeoutStopSec=infinity \
       /bin/sh "$own/start" </dev/null
   else
@@ -177,7 +178,9 @@ main() {
   users_umask=$(umask)
   umask 077
   case $folder in /*) ;; *) folder=$HOME/$folder ;; esac
-  own=$folder/$name program=$folder/bin/expomerge unit=expomerge-worker-$name.service
+  own=$folder/$name program=$folder/bin/expomerge
+  # Another folder may have a worker of that name.
+  unit=expomerge-worker-$name-$(printf %s "$own" | cksum | cut -d ' ' -f 1).service
   [ -n "${XDG_RUNTIME_DIR:-}" ] || XDG_RUNTIME_DIR=/run/user/$(id -u)
   export XDG_RUNTIME_DIR
   mkdir -p "$own"

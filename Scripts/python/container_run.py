@@ -134,42 +134,43 @@ class Services:
     def is_healthy(self, name: str) -> bool:
         return self.execute(name, self.services[name]["healthcheck"]["test"][1:]).wait(PATIENCE) == 0
 
-    def become_healthy(self, name: str) -> None:
+    def begin(self, name: str) -> None:
+        """Starts a daemon, which is healthy from then on, and not before."""
+        if self.is_healthy(name):
+            sys.exit(f"{name} is healthy before it runs")
+        self.start(name)
         end = time.monotonic() + PATIENCE
         while not self.is_healthy(name):
             if self.running[name].poll() is not None or time.monotonic() > end:
                 sys.exit(f"{name} does not become healthy: {self.log(name)}")
             time.sleep(0.1)
 
+    def end(self, name: str) -> None:
+        self.running[name].send_signal(signal.SIGTERM)
+        self.finish(name)
+        if self.is_healthy(name):
+            sys.exit(f"{name} is healthy when it has ended")
+
 
 def try_out(services: Services, binary: Path, work: Path) -> None:
-    daemons = ["coordinator", "worker-1", "worker-2"]
     for name in "keys", "sample", "keys":
         services.start(name)
         services.finish(name)
-    for name in daemons:
-        if services.is_healthy(name):
-            sys.exit(f"{name} is healthy before it runs")
-        services.start(name)
-        services.become_healthy(name)
-    # Healthy they are before they have joined; a job that begins earlier does without them.
-    end = time.monotonic() + PATIENCE
-    while services.log("coordinator").count(" joined,") < 2 and time.monotonic() < end:
-        time.sleep(0.1)
-    services.start("submit")
-    services.finish("submit")
-    pair, single = work / "volumes/models/pair", work / "single"
-    run(binary, "merge", "--quiet", "--sft", pair / "sft", "--aligned", pair / "aligned", "--alpha", "0.3", "--output", single)
-    if not same(single, work / "volumes/models/merged"):
-        sys.exit("the merge differs from that on one machine")
+    services.begin("coordinator")
+    # One after the other, so that each has the job to itself.
     for name, reaches in {"worker-1": "output direct", "worker-2": "output streamed"}.items():
+        services.begin(name)
+        services.start("submit")
+        services.finish("submit")
         if not any(f"worker {name} is ready" in line and reaches in line for line in services.log("coordinator").splitlines()):
             sys.exit(f"{name} does not have its {reaches}: {services.log('coordinator')}")
-    for name in reversed(daemons):
-        services.running[name].send_signal(signal.SIGTERM)
-        services.finish(name)
-        if services.is_healthy(name):
-            sys.exit(f"{name} is healthy when it has ended")
+        shutil.move(work / "volumes/models/merged", work / name)
+        services.end(name)
+    services.end("coordinator")
+    pair, single = work / "volumes/models/pair", work / "single"
+    run(binary, "merge", "--quiet", "--sft", pair / "sft", "--aligned", pair / "aligned", "--alpha", "0.3", "--output", single)
+    if not same(single, work / "worker-1") or not same(single, work / "worker-2"):
+        sys.exit("the merges differ from that on one machine")
 
 
 def main() -> None:

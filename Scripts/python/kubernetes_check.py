@@ -149,7 +149,8 @@ def main() -> None:
         if place.name == "base":
             check_rules(Set(yaml.safe_load(yaml.dump(all_.objects, Dumper=Plain)), program))
         print(f"{place.name}: {len(objects)} objects of Kubernetes {' and '.join(VERSIONS)}")
-    print(f"{len(MISTAKES) + 1} mistakes found; " + (f"rendered as {real} does" if real else "compared with no kustomize: there is none"))
+    print(f"{len(MISTAKES) + 1} mistakes found")
+    print(f"rendered as {real} does" if real else "there is no kustomize to compare with")
 
 
 class Plain(yaml.SafeDumper):

@@ -121,7 +121,8 @@ class Pod:
         for name, value in self.variables.items():
             words = [word.replace(f"$({name})", value) for word in words]
         log = (self.cluster.work / f"{self.name}-{container['name']}.log").open("wb")
-        return subprocess.Popen(["chroot", str(self.root(container)), *confined(self.user, self.group), *words], stdout=log, stderr=log)
+        words = ["chroot", str(self.root(container)), *confined(self.user, self.group), *words]
+        return subprocess.Popen(words, stdout=log, stderr=log)
 
     def begin(self) -> None:
         for container in self.spec["initContainers"]:
