@@ -43,6 +43,7 @@ SlurmdPidFile=$work/slurm/slurmd-%n.pid
 SlurmdLogFile=/dev/null
 ProctrackType=proctrack/linuxproc
 TaskPlugin=task/none
+PrologFlags=Contain
 MpiDefault=none
 SelectType=select/cons_tres
 SelectTypeParameters=CR_CPU
@@ -52,7 +53,8 @@ PreemptMode=REQUEUE
 ReturnToService=2
 KillWait=5
 NodeName=$nodes CPUs=2
-PartitionName=main Nodes=$nodes Default=YES MaxTime=INFINITE PriorityTier=1 GraceTime=20
+PartitionName=main Nodes=$nodes Default=YES MaxTime=INFINITE PriorityTier=1
+PartitionName=graceful Nodes=$nodes MaxTime=INFINITE PriorityTier=1 GraceTime=20
 PartitionName=urgent Nodes=$nodes MaxTime=INFINITE PriorityTier=2
 END
 }
