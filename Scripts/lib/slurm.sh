@@ -25,7 +25,8 @@ make_slurm() {
   start_slurm "$@"
 }
 
-# Jobs that are requeued may start again as soon as their old credentials have ended, and not only every minute.
+# Jobs are looked at at once, and not every minute. One that is requeued waits for its old credentials to end, for seconds here
+# and not for two minutes.
 write_slurm_configuration() {
   local nodes
   nodes=$(IFS=,; echo "$*")
@@ -95,3 +96,16 @@ is() { [ "$(field "$1" "$2")" = "$3" ]; }
 
 # expect JOB NAME VALUE
 expect() { is "$@" || fail "job $1 has $2=$(field "$1" "$2"), not $3"; }
+
+# wait_requeued JOB COUNT: for the so manieth time. It is held until `go_on`.
+wait_requeued() {
+  wait_until "job $1 is requeued" is "$1" Restarts "$2"
+  wait_until "job $1 is pending" is "$1" JobState PENDING
+  slurm scontrol hold "$1" || fail "job $1 was faster than this test"
+}
+
+# go_on JOB: one that was requeued starts again.
+go_on() {
+  slurm scontrol release "$1"
+  wait_until "job $1 runs" is "$1" JobState RUNNING
+}
