@@ -36,8 +36,10 @@ struct CoordinatorCommand: ParsableCommand {
   @OptionGroup(title: "Keys") var access: ListenKeyOptions
   @OptionGroup(title: "Running") var running: RunOptions
   @OptionGroup(title: "Logging") var log: LogOptions
+  @OptionGroup(title: "Configuration") var configuration: ConfigurationOptions
 
   func run() throws {
+    if configuration.checkConfig { return try Console.forDaemons.reporting { () throws(Failure) in try check() } }
     linux_keep_freed_memory()
     try Console.forDaemons.reporting { () throws(Failure) in
       let control = try Endpoint(listen)

@@ -38,6 +38,9 @@ struct Expomerge: ParsableCommand {
     } catch {
       let code = exitCode(for: error)
       let recipe = RecipeArguments.file(in: Array(CommandLine.arguments.dropFirst()))
+      if !code.isSuccess {
+        for source in DaemonArguments.sources(Array(CommandLine.arguments.dropFirst())) { Console.writeError("note: \(source)") }
+      }
       guard !code.isSuccess, CommandLine.arguments.contains("--json") else {
         if let recipe, !code.isSuccess { Console.writeError("note: \(recipe) says some of the options") }
         exit(withError: error)
@@ -56,7 +59,9 @@ extension Expomerge {
     var arguments = Array(CommandLine.arguments.dropFirst())
     var console = Console()
     console.json = arguments.contains("--json")
-    try console.reporting { () throws(Failure) in arguments = try RecipeArguments.expand(arguments) }
+    try console.reporting { () throws(Failure) in
+      arguments = try DaemonArguments.expand(RecipeArguments.expand(arguments))
+    }
     return arguments
   }
 }

@@ -53,6 +53,7 @@ struct WorkerCommand: ParsableCommand {
 
   @OptionGroup(title: "Keys") var keys: ConnectKeyOptions
   @OptionGroup(title: "Logging") var log: LogOptions
+  @OptionGroup(title: "Configuration") var configuration: ConfigurationOptions
 
   func validate() throws {
     if let slots, !(1...1024).contains(slots) { throw ValidationError("--slots must be from 1 to 1024.") }
@@ -79,6 +80,7 @@ struct WorkerCommand: ParsableCommand {
   }
 
   func run() throws {
+    if configuration.checkConfig { return try Console.forDaemons.reporting { () throws(Failure) in try check() } }
     linux_keep_freed_memory()
     try Console.forDaemons.reporting { () throws(Failure) in
       let logger = log.logger("worker")
