@@ -37,7 +37,9 @@ struct ConfigurationCheck {
     let rows = DaemonArguments.options(of: command).flatMap { option -> [[String]] in
       if let setting = configuration.settings.first(where: { $0.option == option }) {
         let values = setting.values.isEmpty ? ["none"] : setting.values
-        return values.enumerated().map { [$0.offset == 0 ? option.name : "", printable($0.element), $0.offset == 0 ? "\(setting.source)" : ""] }
+        return values.enumerated().map { index, value in
+          [index == 0 ? option.name : "", printable(value), index == 0 ? "\(setting.source)" : ""]
+        }
       }
       let usual = defaults[option.name] ?? parser.first { $0.longName == option.name }?.defaultValue
       return [[option.name, usual ?? (option.kind == .flag ? "false" : "none"), "default"]]

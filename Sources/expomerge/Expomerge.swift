@@ -18,7 +18,7 @@ struct Expomerge: ParsableCommand {
     subcommands: [
       MergeCommand.self, PlanCommand.self, DiagnoseCommand.self, InspectCommand.self, VerifyCommand.self, SampleCommand.self,
       CoordinatorCommand.self, WorkerCommand.self, SubmitCommand.self, StatusCommand.self, CancelCommand.self,
-      ResumeCommand.self, DrainCommand.self, KeygenCommand.self,
+      ResumeCommand.self, DrainCommand.self, KeygenCommand.self, DoctorCommand.self,
     ])
 
   /// Exit codes are made here and nowhere else: sysexits(3), as docs/operations.md lists them.
