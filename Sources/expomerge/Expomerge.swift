@@ -19,6 +19,7 @@ struct Expomerge: ParsableCommand {
       MergeCommand.self, PlanCommand.self, DiagnoseCommand.self, InspectCommand.self, VerifyCommand.self, SampleCommand.self,
       CoordinatorCommand.self, WorkerCommand.self, SubmitCommand.self, StatusCommand.self, CancelCommand.self,
       ResumeCommand.self, DrainCommand.self, KeygenCommand.self, DoctorCommand.self,
+      GenerateManualCommand.self,
     ])
 
   /// Exit codes are made here and nowhere else: sysexits(3), as docs/operations.md lists them.
