@@ -25,12 +25,12 @@ struct CoordinatorCommand: ParsableCommand {
   @Option(help: ArgumentHelp("Where slices are streamed. Default: the next port.", valueName: "address"))
   var listenData: String?
 
-  @Option(help: ArgumentHelp("The folder for what outlives the process; made where it is missing.", valueName: "dir"))
+  @Option(help: ArgumentHelp("The folder for what outlives the process; made where it is missing.", valueName: "dir"), completion: .directory)
   var state: String
 
   @Option(
     name: .customLong("root"),
-    help: ArgumentHelp("A folder that jobs may read from and write to, with all beneath it; may be repeated. Default: everything.", valueName: "dir"))
+    help: ArgumentHelp("A folder that jobs may read from and write to, with all beneath it; may be repeated. Default: everything.", valueName: "dir"), completion: .directory)
   var roots: [String] = []
 
   @OptionGroup(title: "Keys") var access: ListenKeyOptions

@@ -68,9 +68,7 @@ enum DaemonArguments {
   }
 
   private static func read(_ path: String, _ options: [SettableOption]) throws(Failure) -> ConfigurationFile {
-    let file = try File.open(FilePath(path))
-    let size = try file.status().size
-    guard let text = String(validating: try file.read(at: 0, count: min(size, 2 << 20)), as: UTF8.self) else {
+    guard let text = String(validating: try File.contents(of: FilePath(path), limit: 1 << 20), as: UTF8.self) else {
       throw Failure(.badRecipe, Problem(.configurationInvalid, "is not text in UTF-8", file: path))
     }
     return try ConfigurationFile(text, file: path, options: options)

@@ -20,7 +20,7 @@ struct SubmitCommand: ParsableCommand {
 
   @Option(
     help: ArgumentHelp(
-      "Wait, and run this with /bin/sh when the job is over, on this machine: see EXPOMERGE_STATE and others in docs/operations.md.",
+      "Wait, and run this with /bin/sh on this machine when the job is over; EXPOMERGE_STATE and others tell it how.",
       valueName: "command"))
   var onFinish: String?
 

@@ -27,7 +27,7 @@ struct WorkerCommand: ParsableCommand {
   @Option(help: ArgumentHelp("The coordinator's address.", valueName: "address"))
   var coordinator: String
 
-  @Option(name: .customLong("root"), help: ArgumentHelp("A folder that it may open files in; repeat it for more.", valueName: "dir"))
+  @Option(name: .customLong("root"), help: ArgumentHelp("A folder that it may open files in; repeat it for more.", valueName: "dir"), completion: .directory)
   var roots: [String] = []
 
   @Option(
