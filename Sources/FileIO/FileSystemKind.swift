@@ -35,7 +35,7 @@ public struct FileSystemKind: Sendable, Equatable {
   private static let memoryTypes: [UInt32: String] = [0x0102_1994: "tmpfs", 0x8584_58F6: "ramfs"]
 
   private static let localTypes: [UInt32: String] = [
-    0xEF53: "ext4", 0x5846_5342: "XFS", 0x9123_683E: "Btrfs", 0xF2F5_2010: "F2FS", 0x2FC1_2FC1: "ZFS", 0xCA45_1A4E: "bcachefs",
+    0xEF53: "ext2/ext3/ext4", 0x5846_5342: "XFS", 0x9123_683E: "Btrfs", 0xF2F5_2010: "F2FS", 0x2FC1_2FC1: "ZFS", 0xCA45_1A4E: "bcachefs",
     0x794C_7630: "overlayfs",
   ]
 }

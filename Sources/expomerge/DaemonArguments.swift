@@ -59,12 +59,14 @@ enum DaemonArguments {
   }
 
   private static func file(in typed: [String], _ environment: [String: String]) -> String? {
+    // Of several the last, as of other options.
+    var path = environment["EXPOMERGE_CONFIG"].flatMap { $0.isEmpty ? nil : $0 }
     for (index, word) in typed.enumerated() {
       if word == "--" { break }
-      if word == "--config", index + 1 < typed.count { return typed[index + 1] }
-      if word.hasPrefix("--config=") { return String(word.dropFirst("--config=".count)) }
+      if word == "--config", index + 1 < typed.count { path = typed[index + 1] }
+      if word.hasPrefix("--config=") { path = String(word.dropFirst("--config=".count)) }
     }
-    return environment["EXPOMERGE_CONFIG"].flatMap { $0.isEmpty ? nil : $0 }
+    return path
   }
 
   private static func read(_ path: String, _ options: [SettableOption]) throws(Failure) -> ConfigurationFile {

@@ -18,7 +18,7 @@ extension Examination {
     if kind.isRemote {
       ok("root", "\(root): \(kind.name), a network filesystem; --read mmap would be slow, auto is not")
     } else {
-      ok("root", "\(root): \(kind.name)")
+      ok("root", "\(root): \(kind.name); --read mmap can be used: a file that shrinks is an error there too, not a crash")
     }
   }
 

@@ -26,7 +26,7 @@ struct FinishCommandTests {
     #expect(complete.status == 0)
     #expect(complete.output.contains("Merged into") && complete.output.hasSuffix("said\n"))
     #expect(complete.errors.contains("warning: the command of --on-finish ended with 3"))
-    let quiet = try cluster.submit("out-2", "--json", "--on-finish", "echo said; kill -9 $$")
+    let quiet = try cluster.submit("out-2", "--json", "--on-finish", "echo said; kill -TERM $$; echo alive")
     #expect(quiet.status == 0)
     #expect(quiet.objects.map { $0["type"] as? String } == ["submitted", "merged", "warning"])
     #expect(quiet.errors == "said\n" && !quiet.output.contains("said"))
