@@ -8,20 +8,20 @@ import SystemPackage
 enum RecipeArguments {
   private static let commands: Set = ["merge", "plan", "submit"]
 
+  /// Not on-finish: whoever takes a recipe from others does not run their commands.
   private static let options = RecipeFile.Options(
     valued: [
       "sft", "aligned", "alpha", "gamma", "dtype", "arithmetic", "vocabulary", "max-file-size", "shard-size", "output", "sync",
       "resume-trust", "listen", "listen-data", "limit-rate", "keys", "authorized", "threads", "read", "priority", "coordinator",
-      "server-key", "timeout", "log-format", "log-level", "on-finish",
+      "server-key", "timeout", "log-format", "log-level",
     ], flags: ["sha256", "overwrite", "restart", "insecure", "wait", "json", "quiet", "verbose"])
 
   /// Of the options, those that a command does not have; a recipe may be for all commands.
   private static let missing: [String: Set<String>] = [
-    "merge": ["priority", "coordinator", "server-key", "timeout", "wait", "on-finish"],
+    "merge": ["priority", "coordinator", "server-key", "timeout", "wait"],
     "plan": [
       "sync", "resume-trust", "listen", "listen-data", "limit-rate", "keys", "authorized", "priority", "coordinator", "server-key",
       "timeout", "log-format", "log-level", "sha256", "overwrite", "restart", "insecure", "wait",
-      "on-finish",
     ],
     "submit": [
       "resume-trust", "listen", "listen-data", "limit-rate", "authorized", "threads", "read", "log-format", "log-level", "insecure",
