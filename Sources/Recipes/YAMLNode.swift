@@ -44,6 +44,8 @@ struct YAMLNode {
   var items: [YAMLNode] { node.sequence.map { $0.map { YAMLNode($0, file: file) } } ?? [self] }
   var isList: Bool { node.sequence != nil }
   var isMap: Bool { node.mapping != nil }
+  /// From 1.
+  var line: Int? { node.mark?.line }
 
   func text(_ what: String) throws(Failure) -> String {
     guard let text = node.scalar?.string else { throw refusal("\(what) is not a single value") }

@@ -28,4 +28,7 @@ public final class Context: Sendable {
     zmq_version(&major, &minor, &patch)
     return "\(major).\(minor).\(patch)"
   }
+
+  /// Whether libzmq was built with encryption; zmq_has(3).
+  public static var hasCurve: Bool { zmq_has("curve") == 1 }
 }

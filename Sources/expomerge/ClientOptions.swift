@@ -22,6 +22,9 @@ struct ClientOptions: ParsableArguments {
     if !(1...86_400).contains(timeout) { throw ValidationError("--timeout must be from 1 to 86400.") }
   }
 
+  /// Whether somebody says which, or it is the usual one.
+  var isNamed: Bool { coordinator != nil || getenv("EXPOMERGE_COORDINATOR") != nil }
+
   var address: String {
     if let coordinator { return coordinator }
     if let variable = getenv("EXPOMERGE_COORDINATOR") { return String(cString: variable) }

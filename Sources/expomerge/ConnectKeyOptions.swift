@@ -8,12 +8,12 @@ import Transport
 /// What a worker or a command shows a coordinator that has keys.
 struct ConnectKeyOptions: ParsableArguments {
   @Option(
-    help: ArgumentHelp("Your own key: NAME.key_secret, or a folder with one. Default: $EXPOMERGE_KEYS.", valueName: "file"))
+    help: ArgumentHelp("Your own key: NAME.key_secret, or a folder with one. Default: $EXPOMERGE_KEYS.", valueName: "file"), completion: .file())
   var keys: String?
 
   @Option(
     help: ArgumentHelp(
-      "The coordinator's public key: its NAME.key, or the key itself. Default: $EXPOMERGE_SERVER_KEY.", valueName: "file-or-key"))
+      "The coordinator's public key: its NAME.key, or the key itself. Default: $EXPOMERGE_SERVER_KEY.", valueName: "file-or-key"), completion: .file())
   var serverKey: String?
 
   /// - Returns: nil for a coordinator without keys.

@@ -26,20 +26,22 @@ struct CoordinatorCommand: ParsableCommand {
   @Option(help: ArgumentHelp("Where slices are streamed. Default: the next port.", valueName: "address"))
   var listenData: String?
 
-  @Option(help: ArgumentHelp("The folder for what outlives the process; made where it is missing.", valueName: "dir"))
+  @Option(help: ArgumentHelp("The folder for what outlives the process; made where it is missing.", valueName: "dir"), completion: .directory)
   var state: String
 
   @Option(
     name: .customLong("root"),
-    help: ArgumentHelp("A folder that jobs may read from and write to, with all beneath it; may be repeated. Default: everything.", valueName: "dir"))
+    help: ArgumentHelp("A folder that jobs may read from and write to, with all beneath it; may be repeated. Default: everything.", valueName: "dir"), completion: .directory)
   var roots: [String] = []
 
   @OptionGroup(title: "Keys") var access: ListenKeyOptions
   @OptionGroup(title: "Watching") var monitoring: MonitoringOptions
   @OptionGroup(title: "Running") var running: RunOptions
   @OptionGroup(title: "Logging") var log: LogOptions
+  @OptionGroup(title: "Configuration") var configuration: ConfigurationOptions
 
   func run() throws {
+    if configuration.checkConfig { return try Console.forDaemons.reporting { () throws(Failure) in try check() } }
     linux_keep_freed_memory()
     try Console.forDaemons.reporting { () throws(Failure) in
       let control = try Endpoint(listen)

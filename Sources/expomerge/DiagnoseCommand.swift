@@ -16,10 +16,10 @@ struct DiagnoseCommand: ParsableCommand {
     commandName: "diagnose", abstract: "Tell what a pair looks like, and whether extrapolation is likely to help.",
     discussion: "Reads a sample of both models and writes nothing but the report that --html asks for.")
 
-  @Option(help: ArgumentHelp("The weaker checkpoint that training started from: a folder, a file, or org/name in the cache of Hugging Face.", valueName: "model"))
+  @Option(help: ArgumentHelp("The weaker checkpoint that training started from: a folder, a file, or org/name in the cache of Hugging Face.", valueName: "model"), completion: .file())
   var sft: String
 
-  @Option(help: ArgumentHelp("The checkpoint trained from it by DPO, RLHF or the like.", valueName: "model"))
+  @Option(help: ArgumentHelp("The checkpoint trained from it by DPO, RLHF or the like.", valueName: "model"), completion: .file())
   var aligned: String
 
   @Option(help: ArgumentHelp("How much of each tensor is read; small ones are read whole.", valueName: "percent"))
@@ -28,7 +28,7 @@ struct DiagnoseCommand: ParsableCommand {
   @Flag(help: "Read everything.")
   var full = false
 
-  @Option(help: ArgumentHelp("Write the report for people to this file.", valueName: "file"))
+  @Option(help: ArgumentHelp("Write the report for people to this file.", valueName: "file"), completion: .file())
   var html: String?
 
   @OptionGroup(title: "Running") var running: RunOptions

@@ -18,7 +18,8 @@ struct Expomerge: ParsableCommand {
     subcommands: [
       MergeCommand.self, SearchCommand.self, PlanCommand.self, DiagnoseCommand.self, InspectCommand.self, VerifyCommand.self, SampleCommand.self,
       CoordinatorCommand.self, WorkerCommand.self, SubmitCommand.self, StatusCommand.self, CancelCommand.self,
-      ResumeCommand.self, DrainCommand.self, KeygenCommand.self,
+      ResumeCommand.self, DrainCommand.self, KeygenCommand.self, DoctorCommand.self,
+      GenerateManualCommand.self,
     ])
 
   /// Exit codes are made here and nowhere else: sysexits(3), as docs/operations.md lists them.
@@ -38,6 +39,9 @@ struct Expomerge: ParsableCommand {
     } catch {
       let code = exitCode(for: error)
       let recipe = RecipeArguments.file(in: Array(CommandLine.arguments.dropFirst()))
+      if !code.isSuccess {
+        for source in DaemonArguments.sources(Array(CommandLine.arguments.dropFirst())) { Console.writeError("note: \(source)") }
+      }
       guard !code.isSuccess, CommandLine.arguments.contains("--json") else {
         if let recipe, !code.isSuccess { Console.writeError("note: \(recipe) says some of the options") }
         exit(withError: error)
@@ -56,7 +60,9 @@ extension Expomerge {
     var arguments = Array(CommandLine.arguments.dropFirst())
     var console = Console()
     console.json = arguments.contains("--json")
-    try console.reporting { () throws(Failure) in arguments = try RecipeArguments.expand(arguments) }
+    try console.reporting { () throws(Failure) in
+      arguments = try DaemonArguments.expand(RecipeArguments.expand(arguments))
+    }
     return arguments
   }
 }

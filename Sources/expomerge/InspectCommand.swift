@@ -9,7 +9,7 @@ struct InspectCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "inspect", abstract: "List the tensors of a checkpoint.")
 
-  @Argument(help: ArgumentHelp("A checkpoint: a folder, a file, or org/name in the cache of Hugging Face.", valueName: "model"))
+  @Argument(help: ArgumentHelp("A checkpoint: a folder, a file, or org/name in the cache of Hugging Face.", valueName: "model"), completion: .file())
   var path: String
 
   @Flag(help: "Leave out the tensors: totals and files only.")

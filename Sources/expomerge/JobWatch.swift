@@ -11,12 +11,16 @@ struct JobWatch {
   let client: Client
   let job: JobID
   let console: Console
+  /// Run when the job is over, however it ends.
+  var finish: FinishCommand?
 
   /// A coordinator may be away for so long, in seconds, while one waits for it.
   private static let patience = 120.0
 
   /// Has a job begun, or gone on with, and waits for it if asked to.
-  static func start(_ request: ClientRequest, _ client: Client, waits: Bool, _ console: Console) throws(Failure) {
+  static func start(
+    _ request: ClientRequest, _ client: Client, waits: Bool, _ console: Console, finish: FinishCommand? = nil
+  ) throws(Failure) {
     // Whether anybody is there is soon told; preparing a job can take minutes on a slow filesystem.
     let epoch = try client.status(of: nil).coordinator.epoch
     let reply = try client.ask(request, of: epoch, patience: Int(patience * 1000))
@@ -31,7 +35,7 @@ struct JobWatch {
     console.result("job \(submitted.job)")
     // Whoever reads this from a pipe or a file need not wait for the end.
     fflush(nil)
-    try JobWatch(client: client, job: submitted.job, console: console).untilOver()
+    try JobWatch(client: client, job: submitted.job, console: console, finish: finish).untilOver()
   }
 
   private struct Submitted: Encodable {
@@ -54,15 +58,13 @@ struct JobWatch {
           Problem(
             .interrupted, "no longer waiting; job \(job) goes on", remedy: "end it with expomerge cancel \(job)"))
       }
+      // Of the asking alone: why a job failed is no reason to ask again.
+      var over: Status.Job?
       do throws(Failure) {
         let status = try client.status(of: job)
         lastSeen = ProgressDisplay.now()
         guard let current = status.jobs.first else { throw lost }
-        if current.state.isOver {
-          display.finish()
-          return try conclude(current)
-        }
-        display.show(.init(current))
+        if current.state.isOver { over = current } else { display.show(.init(current)) }
       } catch {
         if error.problems.contains(where: { $0.code == .jobLost }) || error.category == .inputNotFound {
           display.finish()
@@ -72,6 +74,10 @@ struct JobWatch {
           display.finish()
           throw error
         }
+      }
+      if let over {
+        display.finish()
+        return try end(over)
       }
       // The end of a short job is not seen late: a twentieth of its time.
       usleep(UInt32(min(max((ProgressDisplay.now() - start) / 20, 0.01), 0.2) * 1e6))
@@ -84,6 +90,13 @@ struct JobWatch {
       Problem(
         .jobLost, "the coordinator does not know job \(job) any more: was it started with another --state?",
         remedy: "start it with the --state it had, or submit the job again with --restart"))
+  }
+
+  private func end(_ job: Status.Job) throws(Failure) {
+    var failure: Failure?
+    do throws(Failure) { try conclude(job) } catch { failure = error }
+    if let problem = finish?.run(job, exitCode: failure?.exitCode ?? 0) { console.warn([problem]) }
+    if let failure { throw failure }
   }
 
   private func conclude(_ job: Status.Job) throws(Failure) {

@@ -12,7 +12,7 @@ struct KeygenCommand: ParsableCommand {
       --authorized folder to let the owner in, or which others have to know the coordinator by. Nothing is ever replaced.
       """)
 
-  @Option(name: [.short, .long], help: ArgumentHelp("The folder for both files; made where it is missing.", valueName: "dir"))
+  @Option(name: [.short, .long], help: ArgumentHelp("The folder for both files; made where it is missing.", valueName: "dir"), completion: .directory)
   var output: String
 
   @Option(help: ArgumentHelp("What the files are called.", valueName: "name"))

@@ -7,10 +7,10 @@ import Transport
 
 /// Whom a process that listens lets in.
 struct ListenKeyOptions: ParsableArguments {
-  @Option(help: ArgumentHelp("The coordinator's own key: NAME.key_secret, or a folder with one.", valueName: "file"))
+  @Option(help: ArgumentHelp("The coordinator's own key: NAME.key_secret, or a folder with one.", valueName: "file"), completion: .file())
   var keys: String?
 
-  @Option(help: ArgumentHelp("The folder with the NAME.key of each worker and person that is let in; watched for changes.", valueName: "dir"))
+  @Option(help: ArgumentHelp("The folder with the NAME.key of each worker and person that is let in; watched for changes.", valueName: "dir"), completion: .directory)
   var authorized: String?
 
   @Flag(help: "Listen to a network without keys: whoever reaches the ports may do everything, and nothing is encrypted.")

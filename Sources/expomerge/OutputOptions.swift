@@ -3,7 +3,7 @@ public import Coordinator
 
 /// The folder to make, as `merge` and `submit` take it.
 struct OutputOptions: ParsableArguments {
-  @Option(name: [.short, .long], help: ArgumentHelp("The folder to make.", valueName: "dir"))
+  @Option(name: [.short, .long], help: ArgumentHelp("The folder to make.", valueName: "dir"), completion: .directory)
   var output: String
 
   @Option(help: ArgumentHelp("full: all data is on the disk before OUTPUT appears. none: as after cp.", valueName: "when"))

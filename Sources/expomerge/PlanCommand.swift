@@ -15,7 +15,7 @@ struct PlanCommand: ParsableCommand {
 
   @OptionGroup(title: "The pair") var pair: PairOptions
 
-  @Option(name: [.short, .long], help: ArgumentHelp("The folder that merge would make.", valueName: "dir"))
+  @Option(name: [.short, .long], help: ArgumentHelp("The folder that merge would make.", valueName: "dir"), completion: .directory)
   var output: String?
 
   @OptionGroup(title: "Running") var running: RunOptions

@@ -8,6 +8,7 @@ import SystemPackage
 enum RecipeArguments {
   private static let commands: Set = ["merge", "search", "plan", "submit"]
 
+  /// Not on-finish: whoever takes a recipe from others does not run their commands.
   private static let options = RecipeFile.Options(
     valued: Set([
       "sft", "aligned", "alpha", "gamma", "dtype", "arithmetic", "vocabulary", "max-file-size", "shard-size", "output", "sync",

@@ -5,10 +5,10 @@ public import Planning
 
 /// The pair, as all commands that merge take it.
 struct ModelOptions: ParsableArguments {
-  @Option(help: ArgumentHelp("The weaker checkpoint that training started from: a folder, a file, or org/name in the cache of Hugging Face.", valueName: "model"))
+  @Option(help: ArgumentHelp("The weaker checkpoint that training started from: a folder, a file, or org/name in the cache of Hugging Face.", valueName: "model"), completion: .file())
   var sft: String
 
-  @Option(help: ArgumentHelp("The checkpoint trained from it by DPO, RLHF or the like.", valueName: "model"))
+  @Option(help: ArgumentHelp("The checkpoint trained from it by DPO, RLHF or the like.", valueName: "model"), completion: .file())
   var aligned: String
 
   /// As one would type them.
@@ -24,7 +24,7 @@ struct RecipeOptions: ParsableArguments {
     transform: { try AlphaRule(text: $0) })
   var rule: [AlphaRule] = []
 
-  @Option(help: ArgumentHelp("A YAML file with any of these options, or one of mergekit.", valueName: "file"))
+  @Option(help: ArgumentHelp("A YAML file with any of these options, or one of mergekit.", valueName: "file"), completion: .file(extensions: ["yaml", "yml"]))
   var recipe: String?
 
   @Option(help: ArgumentHelp("Dtype of computed tensors: bf16, f16, f32 or f64. Default: that of aligned.", valueName: "dtype"))

@@ -11,7 +11,7 @@ struct SampleCommand: ParsableCommand {
     commandName: "sample", abstract: "Make a pair of checkpoints with random weights, to try things out.",
     discussion: "Writes DIR/sft and DIR/aligned with the files and shapes of a real model.")
 
-  @Option(name: [.short, .long], help: ArgumentHelp("The folder to make.", valueName: "dir"))
+  @Option(name: [.short, .long], help: ArgumentHelp("The folder to make.", valueName: "dir"), completion: .directory)
   var output: String
 
   @Option(help: ArgumentHelp("tiny, llama-1b, llama-7b, llama-70b or deepseek-671b.", valueName: "name"))

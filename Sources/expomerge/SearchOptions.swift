@@ -70,7 +70,7 @@ struct ScoreOptions: ParsableArguments {
 
 /// The folder of a search, and what comes to be in it.
 struct SearchTarget: ParsableArguments {
-  @Option(name: [.short, .long], help: ArgumentHelp("The folder of the search; its best comes to be DIR/best.", valueName: "dir"))
+  @Option(name: [.short, .long], help: ArgumentHelp("The folder of the search; its best comes to be DIR/best.", valueName: "dir"), completion: .directory)
   var output: String
 
   @Option(help: ArgumentHelp("Checkpoints to keep, the best.", valueName: "n"))

@@ -141,18 +141,4 @@ struct StatusView {
     let kinds = Set(worker.jobs.filter { $0.refusal == nil }.map(\.output.rawValue))
     return kinds.isEmpty ? "-" : kinds.sorted().joined(separator: ", ")
   }
-
-  /// Columns without a word are left out.
-  private func table(_ head: [String], _ rows: [[String]], isRight: Set<Int>) -> [String] {
-    guard !rows.isEmpty else { return [] }
-    let widths = head.indices.map { column in ([head] + rows).map { $0[column].count }.max() ?? 0 }
-    return ([head] + rows).map { row in
-      var line = ""
-      for (column, cell) in row.enumerated() where widths[column] > 0 {
-        line += "  " + (isRight.contains(column) ? Format.right(cell, widths[column]) : Format.padded(cell, widths[column]))
-      }
-      while line.hasSuffix(" ") { line.removeLast() }
-      return line
-    }
-  }
 }

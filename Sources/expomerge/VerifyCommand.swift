@@ -15,7 +15,7 @@ struct VerifyCommand: ParsableCommand {
       those of the coordinator's machine.
       """)
 
-  @Argument(help: ArgumentHelp("A folder that merge has written.", valueName: "dir"))
+  @Argument(help: ArgumentHelp("A folder that merge has written.", valueName: "dir"), completion: .directory)
   var folder: String
 
   @Flag(help: "Compute shards again from the inputs.")
@@ -24,10 +24,10 @@ struct VerifyCommand: ParsableCommand {
   @Option(help: ArgumentHelp("How many shards to compute again, picked at random; all by default.", valueName: "n"))
   var sample: Int?
 
-  @Option(help: ArgumentHelp("Where sft is now, if it was moved.", valueName: "dir"))
+  @Option(help: ArgumentHelp("Where sft is now, if it was moved.", valueName: "dir"), completion: .directory)
   var sft: String?
 
-  @Option(help: ArgumentHelp("Where aligned is now, if it was moved.", valueName: "dir"))
+  @Option(help: ArgumentHelp("Where aligned is now, if it was moved.", valueName: "dir"), completion: .directory)
   var aligned: String?
 
   @Flag(name: .customLong("sha256"), help: "Compare SHA-256 digests too.")

@@ -28,7 +28,7 @@ struct WorkerCommand: ParsableCommand {
   @Option(help: ArgumentHelp("The coordinator's address.", valueName: "address"))
   var coordinator: String
 
-  @Option(name: .customLong("root"), help: ArgumentHelp("A folder that it may open files in; repeat it for more.", valueName: "dir"))
+  @Option(name: .customLong("root"), help: ArgumentHelp("A folder that it may open files in; repeat it for more.", valueName: "dir"), completion: .directory)
   var roots: [String] = []
 
   @Option(
@@ -55,6 +55,7 @@ struct WorkerCommand: ParsableCommand {
   @OptionGroup(title: "Watching") var monitoring: MonitoringOptions
   @OptionGroup(title: "Keys") var keys: ConnectKeyOptions
   @OptionGroup(title: "Logging") var log: LogOptions
+  @OptionGroup(title: "Configuration") var configuration: ConfigurationOptions
 
   func validate() throws {
     if let slots, !(1...1024).contains(slots) { throw ValidationError("--slots must be from 1 to 1024.") }
@@ -81,6 +82,7 @@ struct WorkerCommand: ParsableCommand {
   }
 
   func run() throws {
+    if configuration.checkConfig { return try Console.forDaemons.reporting { () throws(Failure) in try check() } }
     linux_keep_freed_memory()
     try Console.forDaemons.reporting { () throws(Failure) in
       let logger = log.logger("worker")

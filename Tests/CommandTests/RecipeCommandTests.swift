@@ -18,7 +18,7 @@ struct RecipeCommandTests {
   private func options(of command: String) throws -> Set<String> {
     let lines = try tool(command, "--help").output.split(separator: "\n").filter { $0.hasPrefix("  -") }
     return Set(lines.flatMap { $0.matches(of: /--([a-z0-9-]+)/).prefix(1).map { String($0.output.1) } })
-      .subtracting(["help", "version", "recipe", "rule"])
+      .subtracting(["help", "version", "recipe", "rule", "on-finish"])
   }
 
   /// The keys that a recipe may have, by what it says of one that it may not.
@@ -66,6 +66,16 @@ struct RecipeCommandTests {
     #expect(try rules("--alpha", "0.4") == ["mlp 0.1", "attention 0.2", "no rule 0.4"])
     #expect(try rules("--gamma", "0.5") == ["mlp 0.1", "attention 0.2", "no rule -0.5"])
     #expect(try rules("--rule", "part=norm:0.7") == ["norm 0.7", "mlp 0.1", "attention 0.2", "no rule 0.3"])
+  }
+
+  @Test("a recipe, which may be somebody else's, runs no command")
+  func commands() throws {
+    folder.write("sft: a\naligned: b\nalpha: 1\non-finish: touch ran\n", to: "theirs.yaml")
+    for command in Self.commands {
+      let refused = try tool(command, "--recipe", "theirs.yaml", "--output", "out")
+      #expect(refused.status == 78)
+      #expect(refused.errors.contains("theirs.yaml: line 4: there is no key 'on-finish'"))
+    }
   }
 
   @Test("errors name the file, and lose nothing")

@@ -1,0 +1,59 @@
+public import Diagnostics
+
+/// The options of a daemon in a YAML file, by their long names.
+public struct ConfigurationFile: Equatable, Sendable {
+  struct Entry: Equatable, Sendable {
+    let name: String
+    let values: [String]
+    let source: Setting.Source
+  }
+
+  let entries: [Entry]
+
+  /// - Parameters:
+  ///   - text: YAML.
+  ///   - file: its name, for messages.
+  /// - Throws: `badRecipe`, naming the line.
+  public init(_ text: String, file: String, options: [SettableOption]) throws(Failure) {
+    do throws(Failure) {
+      entries = try Self.entries(text, file, options)
+    } catch {
+      throw Failure(
+        error.category,
+        error.problems.map { problem in
+          var problem = problem
+          problem.code = .configurationInvalid
+          return problem
+        })
+    }
+  }
+
+  private static func entries(_ text: String, _ file: String, _ options: [SettableOption]) throws(Failure) -> [Entry] {
+    var entries: [Entry] = []
+    for (key, value) in try YAMLNode(text, file: file).entries("the configuration") {
+      let name = key.replacing("_", with: "-")
+      guard let option = options.first(where: { $0.name == name }) else {
+        throw value.unknown(key, among: Set(options.map(\.name)))
+      }
+      guard !entries.contains(where: { $0.name == name }) else { throw value.refusal("\(key) is there twice") }
+      let values =
+        switch option.kind {
+        case .flag: [try value.truth(key) ? "true" : "false"]
+        case .value: [try word(value, key)]
+        case .list: try value.items.map { (item) throws(Failure) in try word(item, key) }
+        }
+      entries.append(Entry(name: name, values: values, source: .file(file, line: value.line ?? 0)))
+    }
+    return entries
+  }
+
+  private static func word(_ value: YAMLNode, _ key: String) throws(Failure) -> String {
+    let text = try value.text(key)
+    guard !text.isEmpty else { throw value.refusal("\(key) has no value", remedy: "remove it, or write what it is") }
+    return text
+  }
+}
+
+extension Problem.Code {
+  public static let configurationInvalid = Self("configuration-invalid")
+}

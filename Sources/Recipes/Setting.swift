@@ -1,0 +1,51 @@
+/// An option of the command line that the environment and a file may say as well.
+public struct SettableOption: Equatable, Sendable {
+  public enum Kind: Sendable {
+    case value, list, flag
+  }
+
+  /// The long one, without dashes.
+  public let name: String
+  public let kind: Kind
+
+  public init(_ name: String, _ kind: Kind = .value) {
+    self.name = name
+    self.kind = kind
+  }
+
+  /// `EXPOMERGE_LISTEN_DATA` of `listen-data`.
+  public var variable: String { Configuration.prefix + name.uppercased().replacing("-", with: "_") }
+}
+
+/// What an option is, and where that is said.
+public struct Setting: Equatable, Sendable {
+  public enum Source: Equatable, Sendable, CustomStringConvertible {
+    case commandLine
+    case environment(String)
+    case file(String, line: Int)
+
+    public var description: String {
+      switch self {
+      case .commandLine: "command line"
+      case .environment(let variable): "$\(variable)"
+      case .file(let file, let line): "\(file), line \(line)"
+      }
+    }
+  }
+
+  public let option: SettableOption
+  /// One, but of a list; `true` or `false` of a flag.
+  public let values: [String]
+  public let source: Source
+
+  public init(_ option: SettableOption, _ values: [String], _ source: Source) {
+    self.option = option
+    self.values = values
+    self.source = source
+  }
+
+  /// As one would type it.
+  public var words: [String] {
+    option.kind == .flag ? (values == ["true"] ? ["--\(option.name)"] : []) : values.map { "--\(option.name)=\($0)" }
+  }
+}
