@@ -51,6 +51,7 @@ struct CoordinatorCommand: ParsableCommand {
       let drain = Drain()
       let reports = ServiceReports()
       let reloading = Reloading()
+      let settings = SettingsReload(logger: logger)
       Signals.take(logger: logger, reload: { reports.reload { reloading.request() } }) { drain.request($0) }
       let state = try StateFolder.open(FilePath(state))
       DescriptorLimit.warnings(needed: 1024).forEach { logger.warning("\($0)") }
@@ -85,6 +86,7 @@ struct CoordinatorCommand: ParsableCommand {
       if let server { logger.info("shows itself at http://\(server.address)/") }
       defer { server?.stop() }
       reloading.serve {
+        settings.read()
         logger.info("SIGHUP: reading the authorized keys again")
         service.reload()
       }

@@ -3,6 +3,7 @@ import Diagnostics
 import FoundationEssentials
 import Glibc
 import Logging
+import Synchronization
 
 /// How a daemon logs: one line an event, on stderr, where systemd and others collect it.
 struct LogOptions: ParsableArguments {
@@ -29,9 +30,21 @@ struct LogOptions: ParsableArguments {
     }
   }
 
+  /// Of all logs of the process: what is running can be told to say more.
+  fileprivate static let level = Mutex(Logger.Level.info)
+
+  /// - Returns: whether it was another.
+  static func setLevel(_ new: Level) -> Bool {
+    level.withLock { level in
+      defer { level = new.level }
+      return level != new.level
+    }
+  }
+
   func logger(_ label: String) -> Logger {
-    let (format, level) = (logFormat, logLevel.level)
-    return Logger(label: label) { label in StderrLog(label: label, format: format, logLevel: level) }
+    _ = Self.setLevel(logLevel)
+    let format = logFormat
+    return Logger(label: label) { label in StderrLog(label: label, format: format) }
   }
 }
 
@@ -39,7 +52,10 @@ struct LogOptions: ParsableArguments {
 private struct StderrLog: LogHandler {
   let label: String
   let format: LogOptions.LogFormat
-  var logLevel: Logger.Level
+  var logLevel: Logger.Level {
+    get { LogOptions.level.withLock { $0 } }
+    set { LogOptions.level.withLock { $0 = newValue } }
+  }
   var metadata: Logger.Metadata = [:]
 
   subscript(metadataKey key: String) -> Logger.Metadata.Value? {

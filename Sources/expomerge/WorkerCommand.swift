@@ -86,6 +86,10 @@ struct WorkerCommand: ParsableCommand {
     linux_keep_freed_memory()
     try Console.forDaemons.reporting { () throws(Failure) in
       let logger = log.logger("worker")
+      let drain = Drain()
+      let reports = ServiceReports()
+      let settings = SettingsReload(logger: logger)
+      Signals.take(logger: logger, reload: { reports.reload { settings.read() } }) { drain.request($0) }
       for root in roots { try Roots.check(FilePath(root)) }
       if roots.isEmpty { logger.info("no --root: everything is streamed") }
       var configuration = WorkerService.Configuration(
@@ -95,9 +99,6 @@ struct WorkerCommand: ParsableCommand {
       configuration.idleSeconds = exitWhenIdle
       configuration.credentials = try keys.credentials()
       DescriptorLimit.warnings(needed: 256).forEach { logger.warning("\($0)") }
-      let drain = Drain()
-      let reports = ServiceReports()
-      Signals.take(logger: logger, reload: { reports.reload { logger.info("SIGHUP: a worker has nothing to read again") } }) { drain.request($0) }
       let loop = EventLoop(name: "worker")
       let done = DispatchSemaphore(value: 0)
       let rejection = Rejection()

@@ -38,6 +38,22 @@ import Testing
     #expect(last.contains("STOPPING=1\nSTATUS=ending (SIGTERM)"))
   }
 
+  @Test("SIGHUP reads the settings again: the log's level counts at once, the rest is named, and what is wrong changes nothing")
+  func settings() throws {
+    folder.write("log-level: info\nlimit-rate: 1MB\n", to: "worker.yaml")
+    let worker = try Daemon(["worker", "--coordinator", "tcp://127.0.0.1:1", "--config", "worker.yaml"], in: folder.path)
+    #expect(worker.waitFor("no --root") != nil)
+    folder.write("log-level: debug\nlimit-rate: 2MB\nname: other\n", to: "worker.yaml")
+    worker.signal(SIGHUP)
+    #expect(worker.waitFor("the log's level is debug now") != nil)
+    #expect(worker.waitFor("limit-rate was changed, which takes effect at the next start") != nil)
+    #expect(worker.waitFor("name was changed") != nil)
+    folder.write("log-level: debug\nlimt-rate: 2MB\n", to: "worker.yaml")
+    worker.signal(SIGHUP)
+    #expect(worker.waitFor("the settings stay as they are")?.contains("limit-rate") == true)
+    #expect(worker.terminate() == 0)
+  }
+
   @Test("a worker is ready without its coordinator, and says what it waits for")
   func worker() throws {
     let name = "@expomerge-test-\(UUID().uuidString)"
