@@ -354,6 +354,14 @@ static tile_extent combine_tile(float alpha, uint32_t limit, const float *restri
   COMBINE_TILE(floats, words, ABS32, ROUND_NONE, ADD_FLOATS)
 }
 
+#define ADD_NOTHING(A, S, D)
+
+/// For an output beside another of the same inputs, which has the sums.
+static tile_extent combine_tile_alone(float alpha, uint32_t limit, const float *restrict a, const float *restrict s,
+                                      float *restrict r, size_t count, expo_sums *restrict sums) {
+  COMBINE_TILE(floats, words, ABS32, ROUND_NONE, ADD_NOTHING)
+}
+
 static tile_extent combine_tile_bf16(float alpha, uint32_t limit, const float *restrict a, const float *restrict s,
                                      float *restrict r, size_t count, expo_sums *restrict sums) {
   COMBINE_TILE(floats, words, ABS32, ROUND_BF16, ADD_FLOATS)
@@ -477,6 +485,8 @@ void EXPO_NAME(expo_run)(const expo_operation *operation, const uint8_t *aligned
       TILE_BODY(float, widen_tile, combine_tile_bf16, narrow_tile, float32, clean_tile)
     } else if (reference && operation->aligned == EXPO_F16) {
       TILE_BODY(float, widen_tile, combine_tile_f16, narrow_tile, float32, clean_tile)
+    } else if (operation->counts_only) {
+      TILE_BODY(float, widen_tile, combine_tile_alone, narrow_tile, float32, clean_tile)
     } else {
       TILE_BODY(float, widen_tile, combine_tile, narrow_tile, float32, clean_tile)
     }

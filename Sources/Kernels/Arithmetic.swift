@@ -21,13 +21,13 @@ public enum ElementOperation: Sendable, Equatable {
     switch self {
     case .extrapolate(let alpha, .float32, let aligned, let sft, let output):
       expo_operation(
-        aligned: aligned.code, sft: sft.code, output: output.code, arithmetic: EXPO_ARITHMETIC_FLOAT32, alpha: alpha)
+        aligned: aligned.code, sft: sft.code, output: output.code, arithmetic: EXPO_ARITHMETIC_FLOAT32, alpha: alpha, counts_only: 0)
     case .extrapolate(let alpha, .reference, let aligned, let sft, let output):
       expo_operation(
-        aligned: aligned.code, sft: sft.code, output: output.code, arithmetic: EXPO_ARITHMETIC_REFERENCE, alpha: alpha)
+        aligned: aligned.code, sft: sft.code, output: output.code, arithmetic: EXPO_ARITHMETIC_REFERENCE, alpha: alpha, counts_only: 0)
     case .convert(let aligned, let output):
       expo_operation(
-        aligned: aligned.code, sft: aligned.code, output: output.code, arithmetic: EXPO_ARITHMETIC_CONVERT, alpha: 0)
+        aligned: aligned.code, sft: aligned.code, output: output.code, arithmetic: EXPO_ARITHMETIC_CONVERT, alpha: 0, counts_only: 0)
     }
   }
 

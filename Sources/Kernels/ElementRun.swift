@@ -12,11 +12,16 @@ public struct ElementRun {
   private var code: expo_operation
   private var lanes = expo_sums()
 
-  public init(_ operation: ElementOperation, level: CPULevel = .best) {
+  /// - Parameters:
+  ///   - operation: what is computed.
+  ///   - level: the instructions that it is computed with.
+  ///   - countsOnly: of the sums only the counts of the output are wanted, as those of the inputs are known from another run.
+  public init(_ operation: ElementOperation, level: CPULevel = .best, countsOnly: Bool = false) {
     precondition(level.isAvailable)
     self.operation = operation
     self.level = level
     code = operation.code
+    code.counts_only = countsOnly ? 1 : 0
   }
 
   /// Computes `count` elements that follow those of the call before. Where the calls cut the segment changes neither

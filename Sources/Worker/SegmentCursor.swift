@@ -49,7 +49,8 @@ struct SegmentCursor: ~Copyable {
       if runs.isEmpty {
         for segments in variants {
           guard case .compute(let operation) = segments[index].action else { preconditionFailure("they differ in alpha only") }
-          runs.append(ElementRun(operation, level: level))
+          // What is measured on the inputs is the same for all.
+          runs.append(ElementRun(operation, level: level, countsOnly: !runs.isEmpty))
         }
       }
       let sizes = operation.sizes

@@ -163,9 +163,9 @@ func hex(_ bytes: [UInt8]) -> String {
 /// Runs an operation in one piece, or in pieces of the given numbers of elements.
 func run(
   _ operation: ElementOperation, aligned: [UInt8], sft: [UInt8], count: Int, level: CPULevel, outputSize: Int,
-  pieces: [Int]? = nil
+  pieces: [Int]? = nil, countsOnly: Bool = false
 ) throws -> (output: [UInt8], sums: DeltaSums) {
-  var run = ElementRun(operation, level: level)
+  var run = ElementRun(operation, level: level, countsOnly: countsOnly)
   var output = [UInt8](repeating: 0xAA, count: count * outputSize)
   let (alignedSize, sftSize) = count == 0 ? (0, 0) : (aligned.count / count, sft.count / count)
   try output.withUnsafeMutableBytes { output in

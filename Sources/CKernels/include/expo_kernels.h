@@ -53,6 +53,8 @@ typedef struct {
   expo_dtype output;
   expo_arithmetic arithmetic;
   double alpha;
+  /// Not zero where of the sums only what counts elements of the output is wanted; the others are then rubbish.
+  int counts_only;
 } expo_operation;
 
 typedef enum {
