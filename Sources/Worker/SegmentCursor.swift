@@ -33,7 +33,7 @@ struct SegmentCursor: ~Copyable {
 
   private var segment: Segment { variants[0][index] }
 
-  /// The next part, which must then be run.
+  /// The next part, which must then be run for each variant, and advanced over.
   ///
   /// - Parameter end: bytes of the output file; falls between two elements.
   mutating func next(upTo end: Int) -> Part {
@@ -62,21 +62,21 @@ struct SegmentCursor: ~Copyable {
   }
 
   /// Computes the part that `next` gave.
-  ///
-  /// - Parameter outputs: of each variant.
   mutating func run(
-    aligned: UnsafeRawBufferPointer, sft: UnsafeRawBufferPointer, outputs: [UnsafeMutableRawBufferPointer], elements: Int
+    variant: Int, aligned: UnsafeRawBufferPointer, sft: UnsafeRawBufferPointer, output: UnsafeMutableRawBufferPointer, elements: Int
   ) throws(InputVanished) {
-    for (variant, output) in outputs.enumerated() {
-      if !runs.isEmpty {
-        try runs[variant].process(aligned: aligned, sft: sft, output: output, count: elements)
-      } else {
-        // All variants have the same bytes here.
-        let differing = try copyBytes(of: aligned, comparedTo: segment.sft == nil || variant > 0 ? nil : sft, to: output)
-        differingBytes += variant == 0 ? differing : 0
-      }
+    if !runs.isEmpty {
+      try runs[variant].process(aligned: aligned, sft: sft, output: output, count: elements)
+    } else {
+      // All variants have the same bytes here.
+      let differing = try copyBytes(of: aligned, comparedTo: segment.sft == nil || variant > 0 ? nil : sft, to: output)
+      differingBytes += variant == 0 ? differing : 0
     }
-    done += outputs[0].count
+  }
+
+  /// The part was run for all variants.
+  mutating func advance(over part: Part) {
+    done += part.output.count
     guard done == segment.output.count else { return }
     let others = runs.dropFirst().map(\.sums.outputCounts)
     results.append(

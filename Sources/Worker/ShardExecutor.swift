@@ -60,42 +60,65 @@ public struct ShardExecutor: ~Copyable {
     while offset < shard.range.upperBound {
       guard mayContinue() else { return nil }
       streamed?.release(before: offset)
-      let end = min(offset + blockSize, shard.range.upperBound)
-      var targets: [UnsafeMutableRawBufferPointer] = []
-      for variant in variants {
-        let own = outputs.bytes[variant * blockSize..<variant * blockSize + end - offset]
-        targets.append(try sink.memory(for: offset..<end, variant: variant) ?? UnsafeMutableRawBufferPointer(rebasing: own))
-      }
-      var filled = offset
-      if offset < header.count {
-        filled = min(header.count, end)
-        for target in targets { target.copyBytes(from: header[offset..<filled]) }
-      }
-      while filled < end {
-        let part = cursor.next(upTo: end)
-        let place = part.output.lowerBound - offset..<part.output.upperBound - offset
-        try fill(targets.map { UnsafeMutableRawBufferPointer(rebasing: $0[place]) }, with: part, &cursor)
-        filled = part.output.upperBound
-      }
-      for (variant, target) in targets.enumerated() {
-        let block = UnsafeRawBufferPointer(target)
-        digests[variant].update(block)
-        try sink.write(block, at: offset, variant: variant)
+      let block = offset..<min(offset + blockSize, shard.range.upperBound)
+      func deliver(_ target: UnsafeMutableRawBufferPointer, _ variant: Int) throws(Failure) {
+        digests[variant].update(UnsafeRawBufferPointer(target))
+        try sink.write(UnsafeRawBufferPointer(target), at: block.lowerBound, variant: variant)
         didFinishBlock(block.count)
       }
-      offset = end
+      if block.lowerBound >= header.count, case let part = cursor.next(upTo: block.upperBound), part.output == block {
+        // As nearly all blocks are: what a variant has is on its way before the next is computed, all in the same cache.
+        let inputs = try inputs(of: part)
+        for variant in variants {
+          let target = try sink.memory(for: block, variant: variant) ?? own(block.count, 0)
+          try run(part, inputs, variant, to: target, &cursor)
+          try deliver(target, variant)
+        }
+        cursor.advance(over: part)
+      } else {
+        var targets: [UnsafeMutableRawBufferPointer] = []
+        for variant in variants { targets.append(try sink.memory(for: block, variant: variant) ?? own(block.count, variant)) }
+        var filled = block.lowerBound
+        if filled < header.count {
+          filled = min(header.count, block.upperBound)
+          for target in targets { target.copyBytes(from: header[block.lowerBound..<filled]) }
+        }
+        while filled < block.upperBound {
+          let part = cursor.next(upTo: block.upperBound)
+          let place = part.output.lowerBound - block.lowerBound..<part.output.upperBound - block.lowerBound
+          let inputs = try inputs(of: part)
+          for variant in variants {
+            try run(part, inputs, variant, to: UnsafeMutableRawBufferPointer(rebasing: targets[variant][place]), &cursor)
+          }
+          cursor.advance(over: part)
+          filled = part.output.upperBound
+        }
+        for variant in variants { try deliver(targets[variant], variant) }
+      }
+      offset = block.upperBound
     }
     return ShardResult(shard: shard.number, digests: digests.map(\.digest), segments: cursor.finish())
   }
 
-  private mutating func fill(
-    _ targets: [UnsafeMutableRawBufferPointer], with part: SegmentCursor.Part, _ cursor: inout SegmentCursor
-  ) throws(Failure) {
+  /// A block of the executor's own.
+  private func own(_ count: Int, _ variant: Int) -> UnsafeMutableRawBufferPointer {
+    UnsafeMutableRawBufferPointer(rebasing: outputs.bytes[variant * blockSize..<variant * blockSize + count])
+  }
+
+  private mutating func inputs(
+    of part: SegmentCursor.Part
+  ) throws(Failure) -> (aligned: UnsafeRawBufferPointer, sft: UnsafeRawBufferPointer) {
     let alignedBytes = try aligned.bytes(of: part.aligned)
-    var sftBytes = UnsafeRawBufferPointer(start: nil, count: 0)
-    if let source = part.sft { sftBytes = try sft.bytes(of: source) }
+    guard let source = part.sft else { return (alignedBytes, UnsafeRawBufferPointer(start: nil, count: 0)) }
+    return (alignedBytes, try sft.bytes(of: source))
+  }
+
+  private mutating func run(
+    _ part: SegmentCursor.Part, _ inputs: (aligned: UnsafeRawBufferPointer, sft: UnsafeRawBufferPointer), _ variant: Int,
+    to target: UnsafeMutableRawBufferPointer, _ cursor: inout SegmentCursor
+  ) throws(Failure) {
     do throws(InputVanished) {
-      try cursor.run(aligned: alignedBytes, sft: sftBytes, outputs: targets, elements: part.elements)
+      try cursor.run(variant: variant, aligned: inputs.aligned, sft: inputs.sft, output: target, elements: part.elements)
     } catch {
       if let source = part.sft, let failure = try sft.truncation(of: source) { throw failure }
       throw try aligned.truncation(of: part.aligned) ?? aligned.unreadable(part.aligned)
