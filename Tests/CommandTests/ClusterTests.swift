@@ -4,7 +4,7 @@ import TestSupport
 import Testing
 
 /// Coordinators and workers as processes, on loopback.
-@Suite(.timeLimit(.minutes(3))) struct ClusterTests {
+@Suite(.timeLimit(.minutes(10))) struct ClusterTests {
   let folder = TemporaryFolder()
 
   /// A pair of some megabytes, merged by one process for comparison.

@@ -4,7 +4,7 @@ import TestSupport
 import Testing
 
 /// What bash offers when Tab is pressed.
-@Suite("Completions", .timeLimit(.minutes(3)))
+@Suite("Completions", .timeLimit(.minutes(10)))
 struct CompletionTests {
   let folder = TemporaryFolder()
 

@@ -3,7 +3,7 @@ import SystemPackage
 import TestSupport
 import Testing
 
-@Suite("Configuration of daemons, from the command line", .timeLimit(.minutes(3)))
+@Suite("Configuration of daemons, from the command line", .timeLimit(.minutes(10)))
 struct ConfigurationCommandTests {
   let folder = TemporaryFolder()
   let tool: Tool

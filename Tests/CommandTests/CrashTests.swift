@@ -5,7 +5,7 @@ import TestSupport
 import Testing
 
 /// Processes that kill themselves at each step of a merge, and what the next run makes of what is left.
-@Suite("Crashes", .timeLimit(.minutes(3))) struct CrashTests {
+@Suite("Crashes", .timeLimit(.minutes(10))) struct CrashTests {
   let site = Site()
 
   /// A way of merging.

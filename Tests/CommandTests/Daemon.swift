@@ -63,12 +63,18 @@ struct TestCluster {
     more: [String] = []
   ) throws {
     tool = Tool(folder: folder)
-    coordinator = try Daemon(
-      ["coordinator", "--listen", "tcp://127.0.0.1:0", "--state", (state ?? folder.appending("state")).string] + more,
-      in: folder, environment: environment, launcher: launcher)
-    let line = coordinator.waitFor("listens at") ?? ""
-    let addresses = line.split(separator: " ").filter { $0.hasPrefix("tcp://") }.map { String($0.dropLast()) }
-    (address, dataAddress) = (addresses.first ?? "", addresses.last ?? "")
+    while true {
+      // Below those that the system gives to others: another life of the coordinator finds them free.
+      let port = Int.random(in: 5000..<16_000) * 2
+      let (address, dataAddress) = ("tcp://127.0.0.1:\(port)", "tcp://127.0.0.1:\(port + 1)")
+      let coordinator = try Daemon(
+        ["coordinator", "--listen", address, "--listen-data", dataAddress, "--state", (state ?? folder.appending("state")).string] + more,
+        in: folder, environment: environment, launcher: launcher)
+      let line = coordinator.waitFor("listens at")
+      guard line != nil || !coordinator.text.contains("in use") else { continue }
+      (self.coordinator, self.address, self.dataAddress) = (coordinator, address, dataAddress)
+      return
+    }
   }
 
   /// Another life of a coordinator that has ended, at the same addresses.

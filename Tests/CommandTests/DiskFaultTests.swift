@@ -5,7 +5,7 @@ import Testing
 
 /// Processes whose disk fails.
 @Suite(
-  "Disks that fail", .timeLimit(.minutes(3)),
+  "Disks that fail", .timeLimit(.minutes(10)),
   .enabled(if: Preload.isPossible, "a C compiler makes the library that takes the place of system calls"))
 struct DiskFaultTests {
   let site = Site()

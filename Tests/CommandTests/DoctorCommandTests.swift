@@ -3,7 +3,7 @@ import SystemPackage
 import TestSupport
 import Testing
 
-@Suite("The doctor", .timeLimit(.minutes(3)))
+@Suite("The doctor", .timeLimit(.minutes(10)))
 struct DoctorCommandTests {
   let folder = TemporaryFolder()
   let tool: Tool

@@ -3,7 +3,7 @@ import SystemPackage
 import TestSupport
 import Testing
 
-@Suite("Commands that are run when a job is over", .timeLimit(.minutes(3)))
+@Suite("Commands that are run when a job is over", .timeLimit(.minutes(10)))
 struct FinishCommandTests {
   let folder = TemporaryFolder()
 

@@ -4,7 +4,7 @@ import TestSupport
 import Testing
 
 /// Coordinators that have keys, with those that they know and those that they do not.
-@Suite(.timeLimit(.minutes(3))) struct KeyedClusterTests {
+@Suite(.timeLimit(.minutes(10))) struct KeyedClusterTests {
   let folder = TemporaryFolder()
 
   /// A coordinator with a pair to merge, an operator and a viewer.

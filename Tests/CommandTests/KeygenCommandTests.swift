@@ -3,7 +3,7 @@ import SystemPackage
 import TestSupport
 import Testing
 
-@Suite(.timeLimit(.minutes(3))) struct KeygenCommandTests {
+@Suite(.timeLimit(.minutes(10))) struct KeygenCommandTests {
   let folder = TemporaryFolder()
   var tool: Tool { Tool(folder: folder.path) }
 

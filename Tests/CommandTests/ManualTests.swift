@@ -4,7 +4,7 @@ import TestSupport
 import Testing
 
 /// Pages of the manual, and whether programs that show them have something to say.
-@Suite("The manual", .timeLimit(.minutes(3)))
+@Suite("The manual", .timeLimit(.minutes(10)))
 struct ManualTests {
   let folder = TemporaryFolder()
 

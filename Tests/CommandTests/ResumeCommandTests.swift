@@ -5,7 +5,7 @@ import TestSupport
 import Testing
 
 /// What is refused, what is kept and what is believed when a merge or a job is gone on with, by processes.
-@Suite("Going on, from the command line", .timeLimit(.minutes(3))) struct ResumeCommandTests {
+@Suite("Going on, from the command line", .timeLimit(.minutes(10))) struct ResumeCommandTests {
   let site = Site()
 
   // MARK: merge

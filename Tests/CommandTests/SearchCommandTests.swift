@@ -4,7 +4,7 @@ import TestSupport
 import Testing
 
 /// Searches by processes, with a score that has its maximum at 0.37.
-@Suite("Searches, from the command line", .timeLimit(.minutes(3))) struct SearchCommandTests {
+@Suite("Searches, from the command line", .timeLimit(.minutes(10))) struct SearchCommandTests {
   let site = Site()
 
   /// Counts its calls, in the file `calls`, and prints -(alpha - 0.37)².

@@ -5,7 +5,7 @@ import TestSupport
 import Testing
 
 /// Searches that kill themselves at each of their steps, and what the next run makes of what is left.
-@Suite("Crashes of searches", .timeLimit(.minutes(3))) struct SearchCrashTests {
+@Suite("Crashes of searches", .timeLimit(.minutes(10))) struct SearchCrashTests {
   let site = Site()
 
   /// Those of a search, and those of the merges in it.

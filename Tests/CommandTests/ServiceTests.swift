@@ -4,7 +4,7 @@ import TestSupport
 import Testing
 
 /// Daemons under a service manager, which the test stands in for.
-@Suite("Under a service manager", .timeLimit(.minutes(3))) struct ServiceTests {
+@Suite("Under a service manager", .timeLimit(.minutes(10))) struct ServiceTests {
   let folder = TemporaryFolder()
 
   /// What a daemon says until it has said something with `words`.

@@ -5,7 +5,7 @@ import TestSupport
 import Testing
 
 /// What daemons show over HTTP.
-@Suite("Over HTTP", .timeLimit(.minutes(3))) struct StatusPageTests {
+@Suite("Over HTTP", .timeLimit(.minutes(10))) struct StatusPageTests {
   let folder = TemporaryFolder()
 
   /// An answer's status, headers and body.

@@ -5,7 +5,7 @@ import Testing
 
 /// Processes whose wall clock somebody sets.
 @Suite(
-  "The wall clock", .timeLimit(.minutes(3)),
+  "The wall clock", .timeLimit(.minutes(10)),
   .enabled(if: Preload.isPossible, "a C compiler makes the library that moves the clock"))
 struct WallClockTests {
   let site = Site()

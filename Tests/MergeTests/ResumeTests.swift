@@ -449,7 +449,7 @@ struct ResumeTests {
     while try !isDone() { usleep(1000) }
   }
 
-  @Test("a job that takes long to prepare gets its number after later ones", .timeLimit(.minutes(5)))
+  @Test("a job that takes long to prepare gets its number after later ones", .timeLimit(.minutes(10)))
   func slowPreparation() throws {
     let state = try StateFolder.open(workshop.folder("state"))
     let (gate, isWaiting) = (DispatchSemaphore(value: 0), DispatchSemaphore(value: 0))
@@ -472,7 +472,7 @@ struct ResumeTests {
     service.finishThreads()
   }
 
-  @Test("a job that is cancelled while it is prepared does not begin at the next start", .timeLimit(.minutes(5)))
+  @Test("a job that is cancelled while it is prepared does not begin at the next start", .timeLimit(.minutes(10)))
   func cancelledPreparation() throws {
     let state = try StateFolder.open(workshop.folder("state"))
     let (gate, isWaiting) = (DispatchSemaphore(value: 0), DispatchSemaphore(value: 0))

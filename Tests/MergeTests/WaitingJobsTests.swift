@@ -10,7 +10,7 @@ import Testing
 import Transport
 import Wire
 
-@Suite("Jobs of an earlier life", .timeLimit(.minutes(2)))
+@Suite("Jobs of an earlier life", .timeLimit(.minutes(10)))
 struct WaitingJobsTests {
   let workshop = Workshop()
 

@@ -5,7 +5,7 @@ import TestSupport
 import Testing
 import Threads
 
-@Suite("Commands", .timeLimit(.minutes(2))) struct CommandRunnerTests {
+@Suite("Commands", .timeLimit(.minutes(10))) struct CommandRunnerTests {
   let folder = TemporaryFolder()
 
   private func command(_ text: String, limit: Duration? = nil) -> CommandRunner.Command {

@@ -7,7 +7,7 @@ import ZeroMQ
 @testable import Transport
 
 /// The handler and real sockets.
-@Suite(.timeLimit(.minutes(2))) struct AuthenticatorTests {
+@Suite(.timeLimit(.minutes(10))) struct AuthenticatorTests {
   let context = Context()
   let loop = EventLoop()
   let server = SecretKey()

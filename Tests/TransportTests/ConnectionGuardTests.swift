@@ -5,7 +5,7 @@ import Testing
 @testable import ZeroMQ
 
 /// Real connections.
-@Suite(.timeLimit(.minutes(2))) struct ConnectionGuardTests {
+@Suite(.timeLimit(.minutes(10))) struct ConnectionGuardTests {
   let context = Context()
   let server = SecretKey()
 
