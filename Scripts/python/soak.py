@@ -108,7 +108,7 @@ class Soak:
     def kill_rounds(self) -> None:
         """Merges of which each loses a worker or the coordinator, and nobody helps."""
         cluster = self.cluster(None if self.options.size == "2gb" else 1.5)
-        recipe = Recipe(0.3, self.models.size.shards[-1] if self.options.size == "2gb" else self.models.size.shards[0], "5GB", None, False)
+        recipe = Recipe((0.3,), self.models.size.shards[-1] if self.options.size == "2gb" else self.models.size.shards[0], "5GB", None, False)
         expected = self.models.result(recipe)
         choice = random.Random(f"{self.seed}/kills")
         kills: dict[str, list[Kill]] = {}
