@@ -9,6 +9,11 @@ final class RequestHandler: ChannelInboundHandler {
   private let pages: [String: StatusServer.Page]
   private let isLoopback: Bool
   private var head: HTTPRequestHead?
+  /// Bytes that came behind the head.
+  private var bodyBytes = 0
+
+  /// None is wanted, and some clients send one.
+  private static let bodyLimit = 64 << 10
 
   init(pages: [String: StatusServer.Page], isLoopback: Bool) {
     self.pages = pages
@@ -17,9 +22,11 @@ final class RequestHandler: ChannelInboundHandler {
 
   func channelRead(context: ChannelHandlerContext, data: NIOAny) {
     switch unwrapInboundIn(data) {
-    case .head(let head): self.head = head
-    // None is wanted, and nothing is kept of it.
-    case .body: break
+    case .head(let head): (self.head, bodyBytes) = (head, 0)
+    case .body(let bytes):
+      // Nothing is kept of it; one without end would keep the connection.
+      bodyBytes += bytes.readableBytes
+      if bodyBytes > Self.bodyLimit { context.close(promise: nil) }
     case .end:
       guard let head = head.take() else { return }
       answer(head, context)

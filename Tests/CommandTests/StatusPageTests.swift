@@ -124,6 +124,21 @@ import Testing
     #expect(cluster.coordinator.terminate() == 0)
   }
 
+  @Test("a request whose body has no end is hung up on")
+  func endlessBody() throws {
+    let cluster = try TestCluster(folder.path, more: ["--http", "127.0.0.1:0"])
+    let descriptor = try #require(connection(to: try port(of: cluster.coordinator)))
+    defer { close(descriptor) }
+    let head = "POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000000000000\r\n\r\n"
+    #expect(send(descriptor, head, head.utf8.count, 0) == head.utf8.count)
+    let body = [UInt8](repeating: 0, count: 1 << 16)
+    var sent = 0
+    while sent < 1 << 30, case let count = send(descriptor, body, body.count, Int32(MSG_NOSIGNAL)), count > 0 { sent += count }
+    #expect(sent < 1 << 30, "it takes all of it")
+    #expect(try ask(cluster.coordinator, "/healthz").status == 200)
+    #expect(cluster.coordinator.terminate() == 0)
+  }
+
   @Test("an address that is taken, or none, is an error before anything begins")
   func addresses() throws {
     let tool = Tool(folder: folder.path)
