@@ -69,6 +69,19 @@ import Testing
     #expect(cluster.coordinator.terminate() == 0)
   }
 
+  /// Merges a pair with one process, and with a worker that reads its files in place and one to which they are streamed.
+  func expectSameFromBoth(_ tool: Tool, _ pair: [String]) throws {
+    #expect(try tool.run(["merge"] + pair + ["--output", "expected"]).status == 0)
+    let cluster = try TestCluster(folder.path)
+    let workers = try [cluster.worker("direct", roots: ["/"]), cluster.worker("streamed", roots: [])]
+    for worker in workers { #expect(worker.waitFor("joined") != nil) }
+    let submitted = try cluster.submit("out", "--wait")
+    #expect(submitted.status == 0, "\(submitted.errors)")
+    #expect(contents("out") == contents("expected"))
+    #expect(try tool("verify", "out", "--recompute").status == 0)
+    for worker in workers { #expect(worker.terminate() == 0) }
+  }
+
   @Test("PyTorch files are streamed and read in place like others")
   func pyTorch() throws {
     for (side, factor) in [("aligned", 7), ("sft", 5)] {
@@ -86,15 +99,7 @@ import Testing
     let pair = ["--sft", "pair/sft", "--aligned", "pair/aligned", "--alpha", "0.3", "--shard-size", "64KiB"]
     #expect(try tool("inspect", "pair/aligned").output.contains("lm_head.weight"))
     #expect(try tool.run(["plan"] + pair).status == 0)
-    #expect(try tool.run(["merge"] + pair + ["--output", "expected"]).status == 0)
-    let cluster = try TestCluster(folder.path)
-    let workers = try [cluster.worker("direct", roots: ["/"]), cluster.worker("streamed", roots: [])]
-    for worker in workers { #expect(worker.waitFor("joined") != nil) }
-    let submitted = try cluster.submit("out", "--wait")
-    #expect(submitted.status == 0, "\(submitted.errors)")
-    #expect(contents("out") == contents("expected"))
-    #expect(try tool("verify", "out", "--recompute").status == 0)
-    for worker in workers { #expect(worker.terminate() == 0) }
+    try expectSameFromBoth(tool, pair)
   }
 
   @Test("FP8 and its scales are streamed and read in place like others")
@@ -115,15 +120,7 @@ import Testing
     #expect(try tool("inspect", "pair/aligned").output.contains("F8_E4M3 x 48x80 scales"))
     #expect(try tool.run(["plan"] + pair).output.contains("F8_E4M3 x 48x80 scales to BF16"))
     #expect(try tool.run(["diagnose", "--sft", "pair/sft", "--aligned", "pair/aligned"]).output.contains("F8_E4M3 with 48x80 scales"))
-    #expect(try tool.run(["merge"] + pair + ["--output", "expected"]).status == 0)
-    let cluster = try TestCluster(folder.path)
-    let workers = try [cluster.worker("direct", roots: ["/"]), cluster.worker("streamed", roots: [])]
-    for worker in workers { #expect(worker.waitFor("joined") != nil) }
-    let submitted = try cluster.submit("out", "--wait")
-    #expect(submitted.status == 0, "\(submitted.errors)")
-    #expect(contents("out") == contents("expected"))
-    #expect(try tool("verify", "out", "--recompute").status == 0)
-    for worker in workers { #expect(worker.terminate() == 0) }
+    try expectSameFromBoth(tool, pair)
   }
 
   @Test("a recipe names models as hubs do: they are looked for in the coordinator's cache, and beneath its roots")
