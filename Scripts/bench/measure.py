@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import shutil
 import signal
 import statistics
@@ -134,13 +135,15 @@ class Runner:
     def rounds(self, commands: Sequence[Command], count: int, inputs: Iterable[Path] = ()) -> dict[str, list[Run]]:
         """Runs the commands in turn, `count` times, after one round that is not counted.
 
+        Each round has an order of its own: what ran before leaves memory in a state that the next one pays for.
         Before each run the inputs are read, so that they are in the page cache, and all outputs are
         removed and the removal synced: it is last, so that the space in memory is at hand.
         """
         files = files_of(inputs)
         runs: dict[str, list[Run]] = {command.name: [] for command in commands}
+        shuffle = random.Random(0).sample
         for number in range(count + 1):
-            for command in commands:
+            for command in shuffle(commands, len(commands)):
                 warm(files)
                 remove(other.makes for other in commands)
                 run = self.run(command)

@@ -354,14 +354,6 @@ static tile_extent combine_tile(float alpha, uint32_t limit, const float *restri
   COMBINE_TILE(floats, words, ABS32, ROUND_NONE, ADD_FLOATS)
 }
 
-#define ADD_NOTHING(A, S, D)
-
-/// For an output beside another of the same inputs, which has the sums.
-static tile_extent combine_tile_alone(float alpha, uint32_t limit, const float *restrict a, const float *restrict s,
-                                      float *restrict r, size_t count, expo_sums *restrict sums) {
-  COMBINE_TILE(floats, words, ABS32, ROUND_NONE, ADD_NOTHING)
-}
-
 static tile_extent combine_tile_bf16(float alpha, uint32_t limit, const float *restrict a, const float *restrict s,
                                      float *restrict r, size_t count, expo_sums *restrict sums) {
   COMBINE_TILE(floats, words, ABS32, ROUND_BF16, ADD_FLOATS)
@@ -460,8 +452,8 @@ static void count_converted64(expo_dtype dtype, const double *r, const void *out
     if (is_large) COUNT(operation->output, r, tile_output, n, sums);                                                   \
   }
 
-void EXPO_NAME(expo_run)(const expo_operation *operation, const uint8_t *aligned, const uint8_t *sft, uint8_t *output,
-                         size_t count, expo_sums *sums) {
+static void run_tiles(const expo_operation *operation, const uint8_t *aligned, const uint8_t *sft, uint8_t *output,
+                      size_t count, expo_sums *sums) {
   const size_t aligned_size = expo_size(operation->aligned), sft_size = expo_size(operation->sft),
                output_size = expo_size(operation->output);
   const double largest_finite = expo_largest_finite(operation->output);
@@ -485,10 +477,78 @@ void EXPO_NAME(expo_run)(const expo_operation *operation, const uint8_t *aligned
       TILE_BODY(float, widen_tile, combine_tile_bf16, narrow_tile, float32, clean_tile)
     } else if (reference && operation->aligned == EXPO_F16) {
       TILE_BODY(float, widen_tile, combine_tile_f16, narrow_tile, float32, clean_tile)
-    } else if (operation->counts_only) {
-      TILE_BODY(float, widen_tile, combine_tile_alone, narrow_tile, float32, clean_tile)
     } else {
       TILE_BODY(float, widen_tile, combine_tile, narrow_tile, float32, clean_tile)
+    }
+  }
+}
+
+// MARK: an output beside another of the same inputs
+//
+// The other has the sums, and what is left is so little that it is done in registers, without a tile in between.
+
+/// Computes a tile whose inputs and output are of one dtype. Returns the largest result, as the bits of its absolute value;
+/// where that is more than the dtype's largest finite value, the output is rubbish.
+#define COMBINE_BESIDE(TYPE, WIDEN, NARROW)                                                                            \
+  const TYPE *a = (const TYPE *)aligned, *s = (const TYPE *)sft;                                                       \
+  TYPE *restrict r = (TYPE *)output;                                                                                   \
+  uint32_t largest = 0;                                                                                                \
+  for (size_t i = 0; i < count; i++) {                                                                                 \
+    const float va = WIDEN(a[i]), vd = va - WIDEN(s[i]), vp = alpha * vd, vr = va + vp;                                \
+    r[i] = NARROW(vr);                                                                                                 \
+    largest = (bits32(vr) & ABS32) > largest ? bits32(vr) & ABS32 : largest;                                           \
+  }                                                                                                                    \
+  return largest;
+
+static inline float widen_bf16(uint16_t u) { return float32((uint32_t)u << 16); }
+
+static inline uint16_t narrow_finite_bf16(float x) { return (uint16_t)(bits32(round_bf16(x)) >> 16); }
+
+static uint32_t combine_beside_f32(float alpha, const uint8_t *aligned, const uint8_t *sft, uint8_t *output, size_t count) {
+  COMBINE_BESIDE(unaligned_u32, float32, bits32)
+}
+
+static uint32_t combine_beside_bf16(float alpha, const uint8_t *aligned, const uint8_t *sft, uint8_t *output, size_t count) {
+  COMBINE_BESIDE(unaligned_u16, widen_bf16, narrow_finite_bf16)
+}
+
+static uint32_t combine_beside_f16(float alpha, const uint8_t *aligned, const uint8_t *sft, uint8_t *output, size_t count) {
+  COMBINE_BESIDE(unaligned_u16, widen_f16, narrow_f16_any_nan)
+}
+
+typedef uint32_t combine_beside(float alpha, const uint8_t *aligned, const uint8_t *sft, uint8_t *output, size_t count);
+
+/// NULL where the tiles have to do.
+static combine_beside *beside(const expo_operation *operation) {
+  if (!operation->counts_only || operation->arithmetic != EXPO_ARITHMETIC_FLOAT32) return NULL;
+  if (operation->sft != operation->aligned || operation->output != operation->aligned) return NULL;
+  switch (operation->aligned) {
+  case EXPO_F32:
+    return combine_beside_f32;
+  case EXPO_BF16:
+    return combine_beside_bf16;
+  case EXPO_F16:
+    return combine_beside_f16;
+  default:
+    return NULL;
+  }
+}
+
+void EXPO_NAME(expo_run)(const expo_operation *operation, const uint8_t *aligned, const uint8_t *sft, uint8_t *output,
+                         size_t count, expo_sums *sums) {
+  combine_beside *combine = beside(operation);
+  if (combine == NULL) {
+    run_tiles(operation, aligned, sft, output, count, sums);
+    return;
+  }
+  const size_t size = expo_size(operation->output);
+  const uint32_t limit = bits32((float)expo_largest_finite(operation->output));
+  for (size_t start = 0; start < count; start += TILE) {
+    const size_t n = count - start < TILE ? count - start : TILE, at = start * size;
+    if (combine((float)operation->alpha, aligned + at, sft + at, output + at, n) > limit) {
+      run_tiles(operation, aligned + at, sft + at, output + at, n, sums);
+    } else {
+      sums->elements += n;
     }
   }
 }
