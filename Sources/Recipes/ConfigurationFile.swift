@@ -30,7 +30,7 @@ public struct ConfigurationFile: Equatable, Sendable {
 
   private static func entries(_ text: String, _ file: String, _ options: [SettableOption]) throws(Failure) -> [Entry] {
     var entries: [Entry] = []
-    for (key, value) in try YAMLNode(text, file: file).entries("the configuration") {
+    for (key, value) in try YAMLNode.ifAny(text, file: file)?.entries("the configuration") ?? [] {
       let name = key.replacing("_", with: "-")
       guard let option = options.first(where: { $0.name == name }) else {
         throw value.unknown(key, among: Set(options.map(\.name)))

@@ -6,17 +6,22 @@ struct YAMLNode {
   let node: Node
   let file: String
 
-  /// - Throws: `badRecipe` for what is not YAML, has more than `limit` bytes or says a key twice.
+  /// - Throws: `badRecipe` for what is not YAML, has more than `limit` bytes, says a key twice, or nothing at all.
   init(_ text: String, file: String) throws(Failure) {
+    guard let node = try Self.ifAny(text, file: file) else { throw Self.failure("is empty", file, nil, remedy: nil) }
+    self = node
+  }
+
+  /// Nil where the file says nothing, or has comments only.
+  ///
+  /// - Throws: as `init`.
+  static func ifAny(_ text: String, file: String) throws(Failure) -> YAMLNode? {
     let limit = 1 << 20
     guard text.utf8.count <= limit else {
       throw Self.failure("has more than \(limit) bytes", file, nil, remedy: "write rules with patterns instead of names")
     }
     do {
-      guard let node = try Yams.compose(yaml: text) else { throw Self.failure("is empty", file, nil, remedy: nil) }
-      self.init(node, file: file)
-    } catch let failure as Failure {
-      throw failure
+      return try Yams.compose(yaml: text).map { YAMLNode($0, file: file) }
     } catch {
       throw Self.failure("is not YAML: \(error)", file, nil, remedy: "check the indentation")
     }

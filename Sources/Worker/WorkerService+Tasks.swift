@@ -76,7 +76,7 @@ extension WorkerService {
     }
     let didFinishBlock = { (bytes: Int) in
       task.add(bytes)
-      rateLimit?.wait(for: bytes, mayContinue: mayContinue)
+      rateLimit.wait(for: bytes, mayContinue: mayContinue)
     }
     let box = task.files.executors.take(task.files)
     defer { task.files.executors.giveBack(box) }

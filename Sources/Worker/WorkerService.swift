@@ -63,7 +63,7 @@ public actor WorkerService {
   nonisolated let memory: SliceMemoryPool
   nonisolated let slots: ThreadPool
   nonisolated let helpers = ThreadPool(count: 2)
-  nonisolated let rateLimit: RateLimit?
+  nonisolated let rateLimit: RateLimit
 
   var session: WorkerSession
   var control: Socket?
@@ -118,7 +118,7 @@ public actor WorkerService {
     self.plans = plans.map { ($0.fingerprint, $0) }
     memory = SliceMemoryPool(limit: Self.spareChunks)
     slots = ThreadPool(count: configuration.slots)
-    rateLimit = configuration.rateLimit.map { RateLimit(bytesPerSecond: $0) }
+    rateLimit = RateLimit(bytesPerSecond: configuration.rateLimit)
     let hello = WorkerMessage.Hello(
       name: configuration.name, host: hostName, process: Int(getpid()), slots: configuration.slots,
       version: configuration.version, level: CPULevel.best.rawValue)
@@ -145,6 +145,11 @@ public actor WorkerService {
   /// Finishes what runs, gives back the rest, and ends.
   public nonisolated func drain(reason: String) {
     loop.perform { self.assumeIsolated { $0.tell(.drain(reason: reason)) } }
+  }
+
+  /// - Parameter bytesPerSecond: of output, at least 1; nil for no limit.
+  public nonisolated func changeRateLimit(to bytesPerSecond: Int?) {
+    rateLimit.change(to: bytesPerSecond)
   }
 
   /// Closes everything at once. What runs ends at its next block.
@@ -309,7 +314,8 @@ public actor WorkerService {
       let line: Logger.Message = "\(reason); trying again in \(retry) ms"
       if isFirst { logger.warning(line) } else { logger.debug(line) }
     case .refused(let reason): logger.error("\(configuration.coordinator) does not take this worker: \(reason)")
-    case .draining(let reason, let running): logger.info("draining (\(reason)): \(running) shards are finished first")
+    case .draining(let reason, let running): 
+      logger.info("draining (\(reason)): \(running == 1 ? "1 shard is" : "\(running) shards are") finished first")
     case .revoked(let attempt): logger.debug("\(attempt) was revoked")
     }
   }

@@ -17,8 +17,8 @@ struct Expomerge: ParsableCommand {
     version: expomergeVersion,
     subcommands: [
       MergeCommand.self, SearchCommand.self, PlanCommand.self, DiagnoseCommand.self, InspectCommand.self, VerifyCommand.self, SampleCommand.self,
-      CoordinatorCommand.self, WorkerCommand.self, SubmitCommand.self, StatusCommand.self, CancelCommand.self,
-      ResumeCommand.self, DrainCommand.self, KeygenCommand.self, DoctorCommand.self,
+      CoordinatorCommand.self, WorkerCommand.self, SubmitCommand.self, StatusCommand.self, WaitCommand.self,
+      CancelCommand.self, ResumeCommand.self, DrainCommand.self, KeygenCommand.self, DoctorCommand.self,
       GenerateManualCommand.self,
     ])
 

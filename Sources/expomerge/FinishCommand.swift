@@ -1,3 +1,4 @@
+import ArgumentParser
 import Diagnostics
 import FoundationEssentials
 import Glibc
@@ -59,5 +60,17 @@ struct FinishCommand {
     var variables: [UnsafeMutablePointer<CChar>?] = environment.map { strdup($0) } + [nil]
     defer { for pointer in words + variables { free(pointer) } }
     return posix_spawn(&id, "/bin/sh", &actions, &attributes, &words, &variables)
+  }
+}
+
+struct FinishOptions: ParsableArguments {
+  @Option(
+    help: ArgumentHelp(
+      "Wait, and run this with /bin/sh on this machine when the job is over; EXPOMERGE_STATE and others tell it how.",
+      valueName: "command"))
+  var onFinish: String?
+
+  func command(_ console: Console) -> FinishCommand? {
+    onFinish.map { FinishCommand(text: $0, isQuiet: console.json) }
   }
 }

@@ -33,16 +33,12 @@ struct LogOptions: ParsableArguments {
   /// Of all logs of the process: what is running can be told to say more.
   fileprivate static let level = Mutex(Logger.Level.info)
 
-  /// - Returns: whether it was another.
-  static func setLevel(_ new: Level) -> Bool {
-    level.withLock { level in
-      defer { level = new.level }
-      return level != new.level
-    }
+  static func setLevel(_ new: Level) {
+    level.withLock { $0 = new.level }
   }
 
   func logger(_ label: String) -> Logger {
-    _ = Self.setLevel(logLevel)
+    Self.setLevel(logLevel)
     let format = logFormat
     return Logger(label: label) { label in StderrLog(label: label, format: format) }
   }

@@ -53,7 +53,7 @@ enum ManualText {
       entries.append(
         Entry(
           "EXPOMERGE_JOB, EXPOMERGE_STATE, EXPOMERGE_OUTPUT, EXPOMERGE_EXIT_CODE",
-          "Of the command of --on-finish: the job's number; complete, failed or cancelled; the folder; what submit will end with."))
+          "Of the command of --on-finish: the job's number; complete, failed or cancelled; the folder; what this command will end with."))
     }
     if program == nil || names.contains("aligned") {
       entries.append(Entry("HF_HUB_CACHE, HF_HOME, XDG_CACHE_HOME", "Where models are that are named as on a hub, org/name."))

@@ -19,6 +19,7 @@ struct ResumeCommand: ParsableCommand {
   @Flag(help: "Wait until the job is over, and show its progress.")
   var wait = false
 
+  @OptionGroup var finish: FinishOptions
   @OptionGroup(title: "The coordinator") var client: ClientOptions
   @OptionGroup(title: "Printing") var console: Console
 
@@ -26,7 +27,7 @@ struct ResumeCommand: ParsableCommand {
     try console.reporting { () throws(Failure) in
       let client = try client.client()
       let request = ClientRequest.resume(.init(job: job, trustsSynced: resumeTrust == .synced))
-      try JobWatch.start(request, client, waits: wait, console)
+      try JobWatch.start(request, client, waits: wait || finish.onFinish != nil, console, finish: finish.command(console))
     }
   }
 }

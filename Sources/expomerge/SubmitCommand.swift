@@ -18,11 +18,7 @@ struct SubmitCommand: ParsableCommand {
   @Flag(help: "Wait until the job is over, and show its progress.")
   var wait = false
 
-  @Option(
-    help: ArgumentHelp(
-      "Wait, and run this with /bin/sh on this machine when the job is over; EXPOMERGE_STATE and others tell it how.",
-      valueName: "command"))
-  var onFinish: String?
+  @OptionGroup var finish: FinishOptions
 
   @OptionGroup(title: "The coordinator") var client: ClientOptions
   @OptionGroup(title: "Printing") var console: Console
@@ -36,8 +32,7 @@ struct SubmitCommand: ParsableCommand {
         restart: output.restart,
         command: (["expomerge", "submit"] + pair.commandLine + ["--output", output.output]).map(shellQuoted)
           .joined(separator: " "))
-      try JobWatch.start(.submit(submission), client, waits: wait || onFinish != nil, console,
-        finish: onFinish.map { FinishCommand(text: $0, isQuiet: console.json) })
+      try JobWatch.start(.submit(submission), client, waits: wait || finish.onFinish != nil, console, finish: finish.command(console))
     }
   }
 }

@@ -106,6 +106,12 @@ struct WorkerCommand: ParsableCommand {
         if case .rejected(let reason) = ending { rejection.reason.withLock { $0 = reason } }
         done.signal()
       }
+      settings.take("limit-rate") { [service] value in
+        let rate = value.map { ByteSize(argument: $0)?.bytes ?? 0 }
+        guard rate.map({ $0 > 0 }) ?? true else { return false }
+        service.changeRateLimit(to: rate)
+        return true
+      }
       let server = try monitoring.server(for: service, loop: loop)
       if let server { logger.info("shows itself at http://\(server.address)/") }
       defer { server?.stop() }

@@ -58,6 +58,27 @@ struct FinishCommandTests {
     #expect(cluster.coordinator.terminate() == 0)
   }
 
+  @Test("a job can be waited for later, by several, and when it is over; a number that is no job's is refused")
+  func later() throws {
+    let cluster = try cluster()
+    #expect(try cluster.submit("out").status == 0)
+    let waiting = try (1...2).map { number in
+      try cluster.tool.start(["wait", "1", "--coordinator", cluster.address] + (number == 1 ? ["--on-finish", telling] : []))
+    }
+    let worker = try cluster.worker("w1", roots: ["/"])
+    for wait in waiting {
+      let result = wait.result()
+      #expect(result.status == 0, "\(result.errors)")
+      #expect(result.output.contains("Merged into \(folder.path.string)/out"))
+    }
+    #expect(told == "1 complete \(folder.path.string)/out 0\n")
+    #expect(try cluster.tool("wait", "1", "--coordinator", cluster.address).status == 0)
+    let unknown = try cluster.tool("wait", "7", "--coordinator", cluster.address)
+    #expect(unknown.status == 66 && unknown.errors.contains("job 7"), "\(unknown.errors)")
+    #expect(worker.terminate() == 0)
+    #expect(cluster.coordinator.terminate() == 0)
+  }
+
   @Test("an interrupt ends the waiting and not the job, and runs nothing")
   func interrupted() throws {
     let cluster = try cluster()

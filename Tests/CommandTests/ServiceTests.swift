@@ -38,20 +38,37 @@ import Testing
     #expect(last.contains("STOPPING=1\nSTATUS=ending (SIGTERM)"))
   }
 
-  @Test("SIGHUP reads the settings again: the log's level counts at once, the rest is named, and what is wrong changes nothing")
+  @Test("SIGHUP reads the settings again: the log's level and the rate count at once, the rest is named, and what is wrong changes nothing")
   func settings() throws {
     folder.write("log-level: info\nlimit-rate: 1MB\n", to: "worker.yaml")
     let worker = try Daemon(["worker", "--coordinator", "tcp://127.0.0.1:1", "--config", "worker.yaml"], in: folder.path)
-    #expect(worker.waitFor("no --root") != nil)
+    #expect(worker.waitFor("connecting to") != nil)
     folder.write("log-level: debug\nlimit-rate: 2MB\nname: other\n", to: "worker.yaml")
     worker.signal(SIGHUP)
-    #expect(worker.waitFor("the log's level is debug now") != nil)
-    #expect(worker.waitFor("limit-rate was changed, which takes effect at the next start") != nil)
-    #expect(worker.waitFor("name was changed") != nil)
+    #expect(worker.waitFor("log-level is debug now") != nil)
+    #expect(worker.waitFor("limit-rate is 2MB now") != nil)
+    #expect(worker.waitFor("name was changed, which takes effect at the next start") != nil)
     folder.write("log-level: debug\nlimt-rate: 2MB\n", to: "worker.yaml")
     worker.signal(SIGHUP)
     #expect(worker.waitFor("the settings stay as they are")?.contains("limit-rate") == true)
     #expect(worker.terminate() == 0)
+  }
+
+  @Test("a worker that would take hours at its rate is let go by SIGHUP")
+  func rate() throws {
+    #expect(try Tool(folder: folder.path)("sample", "--shape", "tiny", "--output", "pair").status == 0)
+    let cluster = try TestCluster(folder.path)
+    folder.write("limit-rate: 10B\n", to: "worker.yaml")
+    let worker = try cluster.worker("w1", roots: ["/"], more: ["--config", folder("worker.yaml").string])
+    #expect(worker.waitFor("joined") != nil)
+    #expect(try cluster.submit("out").status == 0)
+    try cluster.wait(for: "running")
+    folder.write("", to: "worker.yaml")
+    worker.signal(SIGHUP)
+    #expect(worker.waitFor("limit-rate is the default now") != nil)
+    #expect(try cluster.wait(for: "complete") == "complete")
+    #expect(worker.terminate() == 0)
+    #expect(cluster.coordinator.terminate() == 0)
   }
 
   @Test("a worker is ready without its coordinator, and says what it waits for")

@@ -43,6 +43,7 @@ struct ConfigurationTests {
     #expect(try settings(["--listen", "typed"], ["EXPOMERGE_LISTEN": "variable"]).words == [])
     #expect(try settings(["--", "--listen", "typed"], ["EXPOMERGE_LISTEN": "variable"]).words == ["--listen=variable"])
     #expect(try settings([], [:]).settings.isEmpty)
+    for nothing in ["", "\n", "# listen: tcp://*:5755\n"] { #expect(try settings(file: nothing).settings.isEmpty) }
   }
 
   @Test("a list of one place replaces that of another")
