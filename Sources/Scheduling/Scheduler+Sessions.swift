@@ -94,7 +94,8 @@ extension Scheduler {
       send(.forget(.init(job: prepared.job)), to: id)
       return
     }
-    guard session.jobs[prepared.job] == nil else { return discard("repeated") }
+    // A refusal can be taken back.
+    guard session.jobs[prepared.job].map({ $0.prepared.refusal != nil }) ?? true else { return discard("repeated") }
     let prepared = prepared.bounded
     let offer = job.offer
     guard prepared.refusal != nil

@@ -17,6 +17,8 @@ public struct WorkerSession: Sendable {
     public var backoffMilliseconds = 250...10_000
     /// Until an unacknowledged result is said again.
     public var resendMilliseconds = 2000
+    /// Until a job is looked at again whose data could not be had.
+    public var lookAgainMilliseconds = 30_000
     /// Without a lease, after which the worker ends; nil waits for ever.
     public var idleMilliseconds: Int?
 
@@ -43,6 +45,8 @@ public struct WorkerSession: Sendable {
     /// Time has passed; several times a second.
     case tick
     case received(CoordinatorEnvelope)
+    /// Whoever is at the coordinator's address is not understood, or does not let the worker in.
+    case turnedAway(String)
     /// The answer to `Command.prepare`.
     case prepared(WorkerMessage.Prepared)
     /// The inputs of a task are at hand.
@@ -136,6 +140,10 @@ public struct WorkerSession: Sendable {
   public internal(set) var fence = Instant.distantPast
   /// nil while a job is being looked at.
   var jobs: [JobID: WorkerMessage.Prepared?] = [:]
+  /// Jobs that were refused for a reason that may pass, and when they are looked at again.
+  var again: [(offer: CoordinatorMessage.JobOffer, time: Instant)] = []
+  /// Of the jobs that are being looked at.
+  var offers: [JobID: CoordinatorMessage.JobOffer] = [:]
   /// In the order of their grants.
   var tasks: [Task] = []
   /// Abandoned tasks that have not left their slots.
@@ -160,6 +168,7 @@ public struct WorkerSession: Sendable {
       switch event {
       case .tick: tick()
       case .received(let envelope): receive(envelope)
+      case .turnedAway(let reason): if phase.isGreeting { leave(reason) }
       case .prepared(let prepared): answer(prepared)
       case .staged(let id): update(id) { if $0.phase == .staging { $0.phase = .ready } }
       case .progress(let id, let bytes): update(id) { $0.progress = max($0.progress, bytes) }
@@ -192,7 +201,7 @@ public struct WorkerSession: Sendable {
     switch phase {
     case .waiting(let until) where now >= until && !isDraining: connect()
     case .greeting(let since) where now >= since.adding(milliseconds: configuration.greetingMilliseconds):
-      leave("the coordinator does not answer")
+      leave("no coordinator answers: does it run, and is this its --listen?")
     case .active where now >= fence: leave("the coordinator is silent")
     case .active:
       if now >= lastBeat.adding(milliseconds: beatMilliseconds) { beatIsDue = true }
@@ -200,6 +209,7 @@ public struct WorkerSession: Sendable {
         guard now >= tasks[index].reportedAt.adding(milliseconds: configuration.resendMilliseconds) else { continue }
         say(index)
       }
+      while !isDraining, let due = again.firstIndex(where: { now >= $0.time }) { look(again.remove(at: due).offer) }
     default: break
     }
   }
@@ -223,7 +233,7 @@ public struct WorkerSession: Sendable {
     for task in tasks { abandon(task) }
     tasks = []
     for job in jobs.keys.sorted() { commands.append(.forget(job)) }
-    jobs = [:]
+    (jobs, offers, again) = ([:], [:], [])
     commands.append(.disconnect)
     phase = .waiting(until: now)
     if isDraining { return }
@@ -309,20 +319,32 @@ public struct WorkerSession: Sendable {
     case .some(.none): break
     case .none:
       guard !isDraining else { return }
-      jobs[offer.job] = .some(.none)
-      commands.append(.prepare(offer))
+      look(offer)
     }
   }
 
+  private mutating func look(_ offer: CoordinatorMessage.JobOffer) {
+    jobs[offer.job] = .some(.none)
+    offers[offer.job] = offer
+    commands.append(.prepare(offer))
+  }
+
   private mutating func answer(_ prepared: WorkerMessage.Prepared) {
-    guard case .some(.none) = jobs[prepared.job] else { return discard("unasked-answer") }
+    guard case .some(.none) = jobs[prepared.job], let offer = offers.removeValue(forKey: prepared.job) else {
+      return discard("unasked-answer")
+    }
     jobs[prepared.job] = .some(prepared)
+    if prepared.refusal?.code == Problem.Code.dataUnreachable.description {
+      again.append((offer, now.adding(milliseconds: configuration.lookAgainMilliseconds)))
+    }
     send(.prepared(prepared))
   }
 
   private mutating func forget(_ job: JobID) {
     for task in tasks where task.key.job == job { abandon(task) }
     tasks.removeAll { $0.key.job == job }
+    again.removeAll { $0.offer.job == job }
+    offers[job] = nil
     if jobs.removeValue(forKey: job) != nil { commands.append(.forget(job)) }
   }
 
@@ -455,4 +477,9 @@ extension WorkerSession.Phase {
     if case .greeting = self { return true }
     return false
   }
+}
+
+extension Problem.Code {
+  /// A worker's connection for data is not answered.
+  public static let dataUnreachable = Self("data-unreachable")
 }

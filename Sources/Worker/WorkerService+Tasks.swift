@@ -199,7 +199,7 @@ extension WorkerService {
   var noData: Problem {
     Problem(
       .dataUnreachable, "nothing comes from \(dataEndpoint.map { "\($0)" } ?? "the coordinator's data port")",
-      remedy: "let workers reach that port, or start the coordinator with another --listen-data")
+      remedy: "let workers reach that port, or start the coordinator with another --listen-data; it is tried again every half a minute")
   }
 
   /// Says again what was not answered, and gives up where nothing is answered at all.
@@ -233,8 +233,4 @@ extension WorkerService {
       }
     }
   }
-}
-
-extension Problem.Code {
-  static let dataUnreachable = Self("data-unreachable")
 }

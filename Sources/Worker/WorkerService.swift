@@ -83,6 +83,7 @@ public actor WorkerService {
   var plans: [(fingerprint: Digest128, plan: Plan)]
   var tasks: [WorkerSession.TaskID: Running] = [:]
   var connections = 0
+  private var troubles = RefusalLog()
   private let startedAt = WorkerService.now
   /// Since the process started.
   var shardsDone = 0
@@ -284,19 +285,27 @@ public actor WorkerService {
     while let event = try? monitor?.next() {
       switch event.kind {
       case .connected: logger.debug("connected to \(event.endpoint)")
-      case .disconnected: logger.info("the connection to \(event.endpoint) was lost")
+      case .disconnected: logger.debug("the connection to \(event.endpoint) was lost")
       case .handshakeFailed:
-        logger.warning(
+        turnedAway(
           configuration.credentials == nil
-            ? "no understanding with \(event.endpoint): is it the coordinator's --listen, and does it want --keys?"
-            : "no understanding with \(event.endpoint): is it the coordinator's --listen, has it keys, and is --server-key its key?")
+            ? "no understanding with who is there: is it the coordinator's --listen, and does it want --keys?"
+            : "no understanding with who is there: is it the coordinator's --listen, has it keys, and is --server-key its key?")
       case .authenticationFailed:
         let key = configuration.credentials?.own.publicKey.fingerprint ?? "none"
-        logger.error(
-          "\(event.endpoint) does not let this worker in (key \(key)): copy its NAME.key to the coordinator's --authorized folder")
+        turnedAway(
+          "the coordinator does not let this worker in (key \(key)): copy its NAME.key to the coordinator's --authorized folder")
       default: break
       }
     }
+  }
+
+  /// The connection is made anew after a pause that grows; libzmq itself would try again at once, or never.
+  private func turnedAway(_ reason: String) {
+    if session.isActive && troubles.shouldTell(reason, at: bootNanoseconds()) {
+      logger.warning("\(configuration.coordinator): \(reason)")
+    }
+    tell(.turnedAway(reason))
   }
 
   private func log(_ note: WorkerSession.Note) {
@@ -310,9 +319,10 @@ public actor WorkerService {
     case .welcomed(let epoch):
       logger.info("joined \(configuration.coordinator), epoch \(epoch), as \(configuration.name) with \(configuration.slots) slots")
     case .sessionOver(let reason, let retry):
-      let isFirst = session.epoch != 0
-      let line: Logger.Message = "\(reason); trying again in \(retry) ms"
-      if isFirst { logger.warning(line) } else { logger.debug(line) }
+      // What stays as it is, is told once a minute.
+      let isNews = session.epoch != 0 || troubles.shouldTell(reason, at: bootNanoseconds())
+      let line: Logger.Message = "\(configuration.coordinator): \(reason); trying again, now in \(retry) ms"
+      if isNews { logger.warning(line) } else { logger.debug(line) }
     case .refused(let reason): logger.error("\(configuration.coordinator) does not take this worker: \(reason)")
     case .draining(let reason, let running): 
       logger.info("draining (\(reason)): \(running == 1 ? "1 shard is" : "\(running) shards are") finished first")

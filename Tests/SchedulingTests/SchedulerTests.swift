@@ -153,6 +153,24 @@ struct SchedulerTests {
     #expect(driver.shards("b") == [0, 1, 2])
   }
 
+  @Test("a refusal can be taken back; what was taken on cannot be refused after that")
+  func refusalTakenBack() {
+    let report = ProblemReport(.init(.dataUnreachable, "nothing comes"))
+    var driver = SchedulerDriver()
+    driver.add()
+    driver.join("a") { SchedulerDriver.access(to: $0, refusal: report) }
+    #expect(driver.held("a").isEmpty)
+    driver.say(.prepared(SchedulerDriver.access(to: JobID(1), refusal: report)), as: "a")
+    #expect(driver.held("a").isEmpty && driver.scheduler.discarded.isEmpty)
+    driver.say(.prepared(SchedulerDriver.access(to: JobID(1))), as: "a")
+    #expect(driver.shards("a") == [0, 1, 2])
+    // Late, or said twice by the network.
+    driver.say(.prepared(SchedulerDriver.access(to: JobID(1), refusal: report)), as: "a")
+    #expect(driver.scheduler.discarded == ["repeated": 1])
+    driver.work()
+    #expect(driver.doneJobs == [JobID(1)])
+  }
+
   @Test("an answer about another number of files than were offered is ignored")
   func malformedAnswer() {
     var driver = SchedulerDriver()

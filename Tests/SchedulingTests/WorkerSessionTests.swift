@@ -1,3 +1,4 @@
+import Diagnostics
 import Scheduling
 import Testing
 import Wire
@@ -32,6 +33,57 @@ struct WorkerSessionTests {
     }
     #expect(Set(driver.log.connections).count == driver.log.connections.count)
     #expect(driver.log.sent.count == driver.log.connections.count)
+  }
+
+  @Test("who turns a worker away is not asked again at once, but after the same waits that grow")
+  func turnedAway() {
+    var driver = WorkerDriver()
+    driver.tick()
+    var waits: [Int] = []
+    for attempt in 1...20 {
+      let commands = driver.handle(.turnedAway("wrong key"))
+      #expect(commands.contains(.disconnect) && commands.connections.isEmpty)
+      waits += commands.compactMap { if case .note(.sessionOver("wrong key", let wait)) = $0 { wait } else { nil } }
+      // It is gone from there, and whatever comes of it later is ignored.
+      #expect(driver.handle(.turnedAway("wrong key")).isEmpty)
+      while driver.log.connections.count <= attempt { driver.pass(milliseconds: 250) }
+    }
+    for (attempt, wait) in waits.enumerated() { #expect(wait >= min(250 << attempt, 5000)) }
+    #expect(waits.count == 20)
+    driver.welcome()
+    #expect(driver.session.isActive)
+    #expect(driver.handle(.turnedAway("a connection beside")).isEmpty && driver.session.isActive)
+  }
+
+  @Test("a job whose data could not be had is looked at again, until it can be or is over; other refusals are final")
+  func lookingAgain() {
+    var driver = WorkerDriver()
+    driver.tick()
+    driver.welcome()
+    let unreachable = WorkerMessage.Prepared(job: JobID(1), refusal: .init(Problem(.dataUnreachable, "nothing comes")))
+    driver.hear(.job(WorkerDriver.offer(1)))
+    driver.hear(.job(WorkerDriver.offer(2)))
+    driver.handle(.prepared(unreachable))
+    driver.handle(.prepared(.init(job: JobID(2), refusal: .init(Problem(.init("plan-differs"), "another version")))))
+    func looks() -> [JobID] { driver.log.compactMap { if case .prepare(let offer) = $0 { offer.job } else { nil } } }
+    #expect(looks() == [1, 2].map(JobID.init))
+    driver.pass(milliseconds: 29_000)
+    #expect(looks() == [1, 2].map(JobID.init))
+    driver.pass(milliseconds: 2000)
+    #expect(looks() == [1, 2, 1].map(JobID.init) && driver.session.isLooking(at: JobID(1)))
+    driver.handle(.prepared(unreachable))
+    driver.pass(milliseconds: 31_000)
+    #expect(looks() == [1, 2, 1, 1].map(JobID.init))
+    let answer = driver.handle(.prepared(WorkerDriver.prepared(1)))
+    #expect(answer.contains { if case .send(let envelope) = $0 { envelope.message == .prepared(WorkerDriver.prepared(1)) } else { false } })
+    driver.pass(milliseconds: 120_000)
+    #expect(looks() == [1, 2, 1, 1].map(JobID.init))
+    // One that is over is not looked at again.
+    driver.hear(.job(WorkerDriver.offer(3)))
+    driver.handle(.prepared(.init(job: JobID(3), refusal: unreachable.refusal)))
+    driver.hear(.forget(.init(job: JobID(3))))
+    driver.pass(milliseconds: 120_000)
+    #expect(looks() == [1, 2, 1, 1, 3].map(JobID.init))
   }
 
   @Test("a worker that may ends when it has had nothing to do for long, coordinator or none", arguments: [true, false])
