@@ -23,13 +23,15 @@ struct ClientOptions: ParsableArguments {
   }
 
   /// Whether somebody says which, or it is the usual one.
-  var isNamed: Bool { coordinator != nil || getenv("EXPOMERGE_COORDINATOR") != nil }
+  var isNamed: Bool { coordinator != nil || Self.variable != nil }
 
   var address: String {
     if let coordinator { return coordinator }
-    if let variable = getenv("EXPOMERGE_COORDINATOR") { return String(cString: variable) }
-    return "tcp://127.0.0.1:\(Endpoint.defaultPort)"
+    return Self.variable ?? "tcp://127.0.0.1:\(Endpoint.defaultPort)"
   }
+
+  /// An empty one says nothing.
+  private static var variable: String? { getenv("EXPOMERGE_COORDINATOR").map { String(cString: $0) }.flatMap { $0.isEmpty ? nil : $0 } }
 
   func client() throws(Failure) -> Client {
     try Client(Endpoint(address), credentials: keys.credentials(), timeout: timeout * 1000)

@@ -26,6 +26,8 @@ struct Expomerge: ParsableCommand {
   static func main() {
     // A file that may not grow becomes an error of write(2), not the end of the process.
     signal(SIGXFSZ, SIG_IGN)
+    // Ignored, as a parent may have left it, children could not be waited for.
+    signal(SIGCHLD, SIG_DFL)
     linux_raise_descriptor_limit()
     do {
       var command = try parseAsRoot(arguments())

@@ -59,10 +59,13 @@ struct MergeCommand: ParsableCommand {
           console.warn([Problem(.keysMissing, ListenKeyOptions.insecureWarning(endpoint))])
         }
       }
-      let plan = try pair.plan()
       let display = ProgressDisplay(console: console)
       let cancellation = Cancellation()
       Signals.take(cancelling: cancellation)
+      let plan = try pair.plan()
+      guard !cancellation.isCancelled else {
+        throw Failure(.interrupted, Problem(.interrupted, "stopped before anything was merged", remedy: "run the same command again"))
+      }
       let context = running.context(display, cancellation: cancellation)
 
       console.warn(plan.aligned.warnings + plan.sft.warnings + plan.skippedWarnings)

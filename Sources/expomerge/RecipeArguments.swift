@@ -8,7 +8,7 @@ import SystemPackage
 enum RecipeArguments {
   private static let commands: Set = ["merge", "search", "plan", "submit"]
 
-  /// Not on-finish: whoever takes a recipe from others does not run their commands.
+  /// Not on-finish: a recipe of others for merging runs nothing of theirs. What scores is part of a search, as docs/search.md says.
   private static let options = RecipeFile.Options(
     valued: Set([
       "sft", "aligned", "alpha", "gamma", "dtype", "arithmetic", "vocabulary", "max-file-size", "shard-size", "output", "sync",

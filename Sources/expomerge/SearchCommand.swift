@@ -37,7 +37,13 @@ struct SearchCommand: ParsableCommand {
       let cancellation = Cancellation()
       Signals.take(cancelling: cancellation)
       let plan = try PairOptions.plan(sft: models.sft, aligned: models.aligned, recipe.recipe(alphas: [wanted.first { $0 != 0 } ?? 0]))
-      for alpha in wanted { _ = try Plan(aligned: plan.aligned, sft: plan.sft, recipe: recipe.recipe(alphas: [alpha])) }
+      for alpha in wanted {
+        let problems = try recipe.recipe(alphas: [alpha]).problems()
+        guard problems.isEmpty else { throw Failure(.badRecipe, problems) }
+      }
+      guard !cancellation.isCancelled else {
+        throw Failure(.interrupted, Problem(.interrupted, "stopped before anything was merged", remedy: "run the same command again"))
+      }
       console.warn(plan.aligned.warnings + plan.sft.warnings + plan.skippedWarnings)
       let folder = try SearchFolder(
         FilePath(target.output), identity: identity(plan), inputs: [plan.aligned.folder, plan.sft.folder], restarts: target.restart,

@@ -86,6 +86,6 @@ struct SearchTarget: ParsableArguments {
   var restart = false
 
   func validate() throws {
-    guard keep >= 1 else { throw ValidationError("--keep must be at least 1.") }
+    guard (1...Alphas.limit).contains(keep) else { throw ValidationError("--keep must be from 1 to \(Alphas.limit).") }
   }
 }

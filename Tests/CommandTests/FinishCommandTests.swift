@@ -73,6 +73,8 @@ struct FinishCommandTests {
     }
     #expect(told == "1 complete \(folder.path.string)/out 0\n")
     #expect(try cluster.tool("wait", "1", "--coordinator", cluster.address).status == 0)
+    // A variable that is empty says nothing: nobody is at the usual address, or somebody else.
+    #expect(try ![0, 64].contains(cluster.tool.run(["wait", "1", "--timeout", "1"], environment: ["EXPOMERGE_COORDINATOR": ""]).status))
     let unknown = try cluster.tool("wait", "7", "--coordinator", cluster.address)
     #expect(unknown.status == 66 && unknown.errors.contains("job 7"), "\(unknown.errors)")
     #expect(worker.terminate() == 0)

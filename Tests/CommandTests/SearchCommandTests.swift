@@ -150,6 +150,15 @@ import Testing
     return inodes
   }
 
+  @Test("a parent that does not want to know of its children's ends changes nothing")
+  func ignoredChildren() async throws {
+    var tool = site.tool
+    tool.launcher = ["/bin/sh", "-c", "trap '' CHLD; exec \"$@\"", "sh"]
+    let (ignoring, arguments) = (tool, search([]))
+    let found = try await onThread { try ignoring.run(arguments) }
+    #expect(found.status == 0 && best == "alpha-0.4", "\(found.errors)")
+  }
+
   @Test("a search that has no scores yet may become another")
   func unscored() async throws {
     // It has no space.
@@ -265,7 +274,7 @@ import Testing
   @Test(
     "what cannot be is refused before anything is done",
     arguments: [
-      (64, ["--alphas", "0.1"]), (64, ["--range", "0.1:0.2"]), (64, ["--score-command", "echo 1"]), (64, ["--keep", "0"]),
+      (64, ["--alphas", "0.1"]), (64, ["--range", "0.1:0.2"]), (64, ["--score-command", "echo 1"]), (64, ["--keep", "0"]), (64, ["--keep", "9223372036854775807"]),
       (64, ["--score-timeout", "-1s"]), (64, ["--score-timeout", "soon"]), (64, ["--tolerance", "0"]), (64, ["--score-jobs", "0"]),
       (64, ["--max-candidates", "0"]), (64, ["--alpha", "0.3"]), (78, ["--shard-size", "1MB"]),
       (66, ["--sft", "nowhere"]), (78, ["--rule", "no.such.tensor:0.1"]),
