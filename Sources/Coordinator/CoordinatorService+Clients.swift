@@ -78,8 +78,8 @@ extension CoordinatorService {
       priority: job.priority, aligned: job.aligned, sft: job.sft, output: job.output, alphas: job.alphas)
     status.bytes = job.bytes
     status.files = job.files
-    status.shards = job.files.reduce(0) { $0 + $1.shards }
-    status.shardsDone = job.files.reduce(0) { $0 + $1.done }
+    status.shards = job.shardsDone ?? job.files.reduce(0) { $0 + $1.shards }
+    status.shardsDone = job.shardsDone ?? job.files.reduce(0) { $0 + $1.done }
     if let view = scheduler.job(id) {
       status.shardsRunning = view.leased
       status.retries = view.retries

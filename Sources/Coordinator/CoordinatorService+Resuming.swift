@@ -24,7 +24,8 @@ extension CoordinatorService {
   }
 
   private func takeUp(_ record: JobRecord) {
-    resume(record, isPatient: true) { [weak self] result in
+    let age = max(0, wallMilliseconds() - record.submittedAt)
+    resume(record, startedAt: Self.now.adding(milliseconds: -age), isPatient: true) { [weak self] result in
       self?.assumeIsolated { service in
         let id = JobID(record.number)
         guard case .failure(let failure) = result, service.jobs[id] == nil, !service.isEnding else { return }
@@ -43,6 +44,16 @@ extension CoordinatorService {
     job.endedAt = Self.now
     job.failure = record.failure
     jobs[id] = job
+    guard job.state == .complete, let journal = configuration.journal else { return }
+    jobThreads.submit { [self] in
+      guard let done = try? journal.done(of: record.number) else { return }
+      loop.perform {
+        self.assumeIsolated { service in
+          service.jobs[id]?.shardsDone = done.shards
+          service.jobs[id]?.bytes = done.bytes
+        }
+      }
+    }
   }
 
   /// Goes on with a job that was stopped or failed, in this life or an earlier one.
@@ -64,7 +75,7 @@ extension CoordinatorService {
 
   /// - Parameter isPatient: whether it waits for what is not there yet, rather than fail.
   private func resume(
-    _ record: JobRecord, trustsSynced: Bool = false, isPatient: Bool = false,
+    _ record: JobRecord, startedAt: Instant = now, trustsSynced: Bool = false, isPatient: Bool = false,
     then reply: @escaping @Sendable (Result<JobID, Failure>) -> Void
   ) {
     let id = JobID(record.number)
@@ -78,7 +89,7 @@ extension CoordinatorService {
       return reply(.failure(Failure(.badData, problem)))
     }
     let context = RunContext(threads: configuration.context.threads, readMethod: configuration.context.readMethod)
-    jobs[id] = ServedJob(record, context: context, startedAt: Self.now)
+    jobs[id] = ServedJob(record, context: context, startedAt: startedAt)
     jobs[id]?.isPatient = isPatient
     remember(.info, id, "resumed", "job \(id) is gone on with")
     // Of one that may wait nobody waits to hear.

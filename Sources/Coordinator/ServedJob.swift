@@ -32,6 +32,8 @@ struct ServedJob {
   /// What the plan knows, once the merge itself is let go of.
   var files: [Status.Job.File] = []
   var bytes = 0
+  /// Of a job that an earlier life completed: as many shards as the journal has of it.
+  var shardsDone: Int?
   var retries = 0
   /// How often files could not be made durable.
   var lostSyncs = 0

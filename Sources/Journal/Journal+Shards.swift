@@ -43,6 +43,18 @@ extension Journal {
     }
   }
 
+  /// How many shards of a job are done, and the bytes of these.
+  public func done(of job: Int) throws(Failure) -> (shards: Int, bytes: Int) {
+    try perform { [path] db in
+      let row = try Row.fetchOne(
+        db, sql: "SELECT COUNT(*) AS shards, TOTAL(bytes) AS bytes FROM shard WHERE job = ?", arguments: [job])
+      guard let row, let shards = Int.fromDatabaseValue(row["shards"]), let bytes = Double.fromDatabaseValue(row["bytes"]),
+        (0..<0x1p62).contains(bytes)
+      else { throw Failure.journalInvalid("the shards of job \(job) have impossible sizes", path) }
+      return (shards, Int(bytes))
+    }
+  }
+
   /// Takes back that shards are done.
   public func forgetShards(of job: Int, in range: Range<Int>) throws(Failure) {
     try perform { db in

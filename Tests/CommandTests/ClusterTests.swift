@@ -283,6 +283,20 @@ import Testing
     // Nothing that was done was computed again.
     #expect(!again.text.contains("computed again"))
     #expect(try tool("resume", "1", "--coordinator", address).status == 66)
+    // The next life knows what it was.
+    func job() throws -> [String: Any]? {
+      (try tool("status", "1", "--coordinator", address, "--json").objects.first?["jobs"] as? [[String: Any]])?.first
+    }
+    let before = try job()
+    #expect(again.terminate() == 0)
+    let third = try Daemon(["coordinator", "--listen", address, "--state", folder("state").string], in: folder.path)
+    #expect(third.waitFor("worker w joined") != nil)
+    for name in ["bytes", "bytesDone", "shards", "shardsDone"] {
+      let known = try #require(before?[name] as? Int)
+      #expect(known > 0)
+      #expect(poll(for: "\(name) of the job that is over") { (try? job())?[name] as? Int == known ? known : nil } == known)
+    }
+    #expect(third.terminate() == 0)
   }
 
   @Test("a job that was cancelled and resumed goes on when its coordinator was killed after that")
