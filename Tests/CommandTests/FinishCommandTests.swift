@@ -65,6 +65,8 @@ struct FinishCommandTests {
     let waiting = try (1...2).map { number in
       try cluster.tool.start(["wait", "1", "--coordinator", cluster.address] + (number == 1 ? ["--on-finish", telling] : []))
     }
+    let second = try cluster.submit("../\(folder.path.lastComponent!)/out")
+    #expect(second.status == 73 && second.errors.contains("job 1 writes there already"), "\(second.errors)")
     let worker = try cluster.worker("w1", roots: ["/"])
     for wait in waiting {
       let result = wait.result()
