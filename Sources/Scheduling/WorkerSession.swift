@@ -201,7 +201,7 @@ public struct WorkerSession: Sendable {
     switch phase {
     case .waiting(let until) where now >= until && !isDraining: connect()
     case .greeting(let since) where now >= since.adding(milliseconds: configuration.greetingMilliseconds):
-      leave("no coordinator answers: does it run, and is this its --listen?")
+      leave("no coordinator answers (does it run, and is this its --listen?)")
     case .active where now >= fence: leave("the coordinator is silent")
     case .active:
       if now >= lastBeat.adding(milliseconds: beatMilliseconds) { beatIsDue = true }
