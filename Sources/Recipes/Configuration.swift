@@ -9,6 +9,11 @@ public struct Configuration: Equatable, Sendable {
   /// About variables that mean nothing.
   public private(set) var warnings: [Problem] = []
 
+  /// That says nothing.
+  public static let nothing = Configuration()
+
+  private init() {}
+
   /// - Parameters:
   ///   - typed: the words after the command.
   ///   - otherVariables: that mean something elsewhere.
@@ -38,6 +43,19 @@ public struct Configuration: Equatable, Sendable {
 
   /// What is not typed, as one would type it.
   public var words: [String] { settings.filter { $0.source != .commandLine }.flatMap(\.words) }
+
+  /// Those that are not typed and that the parser's message is about.
+  public func settings(blamedBy message: String) -> [Setting] {
+    // What is unknown there is typed, and the option that it is like is not at fault.
+    if message.hasPrefix("Unknown option") { return [] }
+    let words = Set(message.split { !($0.isLetter || $0.isNumber || $0 == "-") })
+    return settings.filter { $0.source != .commandLine && words.contains("--\($0.option.name)") }
+  }
+
+  /// As if nobody had said these.
+  public mutating func remove(_ removed: [Setting]) {
+    settings.removeAll(where: removed.contains)
+  }
 
   private static func values(of option: SettableOption, in typed: [String]) -> [String]? {
     var values: [String] = []

@@ -3,6 +3,7 @@ import CLinux
 import Coordinator
 import Diagnostics
 import Glibc
+import Recipes
 
 @main
 struct Expomerge: ParsableCommand {
@@ -28,8 +29,7 @@ struct Expomerge: ParsableCommand {
     signal(SIGXFSZ, SIG_IGN)
     linux_raise_descriptor_limit()
     do {
-      var command = try parseAsRoot(arguments())
-      try command.run()
+      try run(arguments())
       if fflush(nil) != 0 {
         Console.writeError("error: cannot write the results: \(String(cString: strerror(errno)))")
         Glibc.exit(Failure.Category.inputOutput.rawValue)
@@ -39,9 +39,6 @@ struct Expomerge: ParsableCommand {
     } catch {
       let code = exitCode(for: error)
       let recipe = RecipeArguments.file(in: Array(CommandLine.arguments.dropFirst()))
-      if !code.isSuccess {
-        for source in DaemonArguments.sources(Array(CommandLine.arguments.dropFirst())) { Console.writeError("note: \(source)") }
-      }
       guard !code.isSuccess, CommandLine.arguments.contains("--json") else {
         if let recipe, !code.isSuccess { Console.writeError("note: \(recipe) says some of the options") }
         exit(withError: error)
@@ -61,9 +58,38 @@ extension Expomerge {
     var console = Console()
     console.json = arguments.contains("--json")
     try console.reporting { () throws(Failure) in
-      arguments = try DaemonArguments.expand(RecipeArguments.expand(arguments))
+      arguments = try RecipeArguments.expand(arguments)
     }
     return arguments
+  }
+
+  private static func run(_ arguments: [String]) throws {
+    guard DaemonArguments.areOfDaemon(arguments) else {
+      var command = try parseAsRoot(arguments)
+      return try command.run()
+    }
+    var (configuration, problems) = (Configuration.nothing, [Problem]())
+    try Console.forDaemons.reporting { () throws(Failure) in configuration = try DaemonArguments.configuration(arguments) }
+    if !arguments.contains("--check-config") {
+      for warning in configuration.warnings { Console.writeError("warning: \(warning)") }
+    }
+    var command: (any ParsableCommand)?
+    while command == nil {
+      do {
+        command = try parseAsRoot(DaemonArguments.expand(arguments, configuration))
+      } catch {
+        let message = message(for: error)
+        let blamed = configuration.settings(blamedBy: message)
+        // The parser tells one at a time; without it there may be another.
+        guard !blamed.isEmpty else { if problems.isEmpty { throw error } else { break } }
+        problems += blamed.map { $0.problem(message, help: DaemonArguments.help($0.option.name, of: arguments[0])) }
+        configuration.remove(blamed)
+      }
+    }
+    try Console.forDaemons.reporting { () throws(Failure) in
+      if !problems.isEmpty { throw Failure(.badRecipe, problems) }
+    }
+    try command?.run()
   }
 }
 

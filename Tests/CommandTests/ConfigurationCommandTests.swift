@@ -64,8 +64,21 @@ struct ConfigurationCommandTests {
     #expect(wrong.status == 78)
     #expect(wrong.errors == "error: wrong.yaml: line 3: there is no key 'rooot'; did you mean root?\n")
     let value = try tool.run(["worker", "--coordinator", "tcp://head:1"], environment: ["EXPOMERGE_SLOTS": "many"])
-    #expect(value.status == 64)
-    #expect(value.errors.contains("note: --slots is from $EXPOMERGE_SLOTS"))
+    #expect(value.status == 78)
+    #expect(value.errors.hasPrefix("error: EXPOMERGE_SLOTS is 'many'; expected is <n>: Shards computed at a time"), "\(value.errors)")
+    folder.write("coordinator: tcp://head:1\nname: n\nlimit-rate: fast\nlog-format: plain\n", to: "values.yaml")
+    let values = try tool.run(["worker", "--config", "values.yaml"], environment: ["EXPOMERGE_EXIT_WHEN_IDLE": "0"])
+    #expect(values.status == 78)
+    let lines = values.errors.split(separator: "\n").sorted()
+    #expect(
+      lines == [
+        "error: EXPOMERGE_EXIT_WHEN_IDLE: --exit-when-idle must be from 1 to 31536000",
+        "error: values.yaml: line 3: limit-rate is 'fast'; expected is <size>: Bytes of output a second at most, as in 200MB",
+        "error: values.yaml: line 4: log-format is 'plain'; choose one of text, json",
+      ], "\(values.errors)")
+    let typed = try tool("worker", "--config", "values.yaml", "--limit-rate", "slow", "--log-format", "text")
+    #expect(typed.status == 64)
+    #expect(typed.errors.contains("'slow' is invalid") && !typed.errors.contains("values.yaml"), "\(typed.errors)")
     #expect(try tool.run(["worker", "--help"], environment: ["EXPOMERGE_CONFIG": "none"]).status == 0)
     let missing = try tool.run(["worker"], environment: ["EXPOMERGE_CONFIG": "none.yaml"])
     #expect(missing.status == 66)

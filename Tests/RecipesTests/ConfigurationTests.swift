@@ -84,6 +84,25 @@ struct ConfigurationTests {
     #expect(refusal { _ = try file("root: [{a: b}]") }?.message == "line 1: root is not a single value")
   }
 
+  @Test("of a parser's message, the options that are not typed are at fault where it names them")
+  func blame() throws {
+    let file = "listen: x\nroot: [/f, g]\n"
+    let all = try settings(["--root=/a"], ["EXPOMERGE_LISTEN_DATA": "y"], file: file)
+    func problems(_ message: String, _ configuration: Configuration) -> [String] {
+      configuration.settings(blamedBy: message).map { $0.problem(message, help: "help").description }
+    }
+    #expect(problems("The value 'x' is invalid for '--listen <address>'", all) == ["c.yaml: line 1: listen is 'x'; help"])
+    #expect(problems("The value 'y' is invalid for '--listen-data <address>'", all) == ["EXPOMERGE_LISTEN_DATA is 'y'; help"])
+    #expect(problems("--listen and --listen-data differ.", all).map { $0.hasSuffix(": --listen and --listen-data differ") } == [true, true])
+    for message in ["--root must be a path.", "Unknown option '--listne'. Did you mean '--listen'?", "Missing expected argument '--state <dir>'"] {
+      #expect(problems(message, all).isEmpty)
+    }
+    #expect(problems("The value 'g' is invalid for '--root <dir>'", try settings(file: file)) == ["c.yaml: line 2: root is 'g'; help"])
+    var less = all
+    less.remove(all.settings(blamedBy: "--listen must be another."))
+    #expect(less.words == ["--listen-data=y"])
+  }
+
   @Test("variables that mean nothing are warned about, with the nearest; those of Kubernetes are not")
   func warnings() throws {
     let environment = [
