@@ -68,6 +68,20 @@ struct DoctorCommandTests {
     #expect(models.status == 66 && verdicts(models)["models"] == ["problem", "problem"])
   }
 
+  @Test("a root that cannot be written to is warned of, with what would help", .enabled(if: Namespace.isPermitted))
+  func unwritable() throws {
+    let mount = folder("mount")
+    let namespace = try Namespace(at: mount, size: "1m")
+    let inside = Tool(folder: folder.path, launcher: namespace.launcher)
+    #expect(verdicts(try inside("doctor", "--json", "--root", mount.string))["root"] == ["ok"])
+    namespace.remount("ro")
+    let found = try inside("doctor", "--json", "--root", mount.string)
+    #expect(found.status == 0 && verdicts(found)["root"] == ["ok", "warning"], "\(found.output)")
+    let warning = found.objects.first { $0["verdict"] as? String == "warning" && $0["subject"] as? String == "root" }
+    #expect((warning?["message"] as? String)?.contains("Read-only file system): outputs beneath it are streamed") == true)
+    #expect((warning?["remedy"] as? String)?.hasPrefix("mount it rw") == true)
+  }
+
   @Test("an output that does not fit is told with the bytes that are missing, several alphas counted")
   func space() throws {
     // A hole of 3 TB each.
