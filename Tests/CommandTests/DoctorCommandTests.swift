@@ -135,7 +135,7 @@ struct DoctorCommandTests {
       let result = try look(name)
       #expect(result.status == 0, "\(result.output)")
       #expect(message("key", result).contains(words), "\(name): \(result.output)")
-      #expect(verdicts(result)["data port"] == ["ok"])
+      #expect(verdicts(result)["key"] == ["ok"] && verdicts(result)["data port"] == ["ok"])
     }
     let stranger = try look("eve")
     #expect(stranger.status == 77)
