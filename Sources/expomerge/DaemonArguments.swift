@@ -47,6 +47,14 @@ enum DaemonArguments {
     }
   }
 
+  /// Where the value of a daemon's option is said; nil in other commands.
+  static func origin(of name: String) -> String? {
+    let arguments = Array(CommandLine.arguments.dropFirst())
+    guard areOfDaemon(arguments), let setting = try? configuration(arguments).settings.first(where: { $0.option.name == name })
+    else { return nil }
+    return setting.source == .commandLine ? "--\(name)" : "\(setting.source)"
+  }
+
   /// What the value of an option should be.
   static func help(_ name: String, of command: String) -> String? {
     guard let argument = ToolDescription.command(command)?.arguments?.first(where: { $0.longName == name }) else { return nil }

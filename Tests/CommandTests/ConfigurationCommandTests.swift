@@ -85,6 +85,22 @@ struct ConfigurationCommandTests {
     #expect(missing.errors.contains("none.yaml: cannot open"))
   }
 
+  @Test("a key file that cannot be read is told with where its path is from")
+  func origins() throws {
+    folder.write("coordinator: tcp://127.0.0.1:1\nkeys: none\n", to: "w.yaml")
+    folder.write("no certificate", to: "bad.key")
+    let worker = try tool.run(["worker", "--config", "w.yaml"], environment: ["EXPOMERGE_SERVER_KEY": "bad.key"])
+    #expect(worker.status == 78)
+    let lines = worker.errors.split(separator: "\n").filter { $0.hasPrefix("error: ") }
+    #expect(lines.count == 2, "\(worker.errors)")
+    #expect(lines.first?.contains("bad.key") == true && lines.first?.contains("$EXPOMERGE_SERVER_KEY") == true)
+    #expect(lines.last?.hasPrefix("error: none: ") == true && lines.last?.contains("w.yaml, line 2") == true)
+    let status = try tool.run(["status", "--server-key", "bad.key"], environment: ["EXPOMERGE_KEYS": "none"])
+    #expect(status.errors.contains("--server-key") && status.errors.contains("$EXPOMERGE_KEYS"), "\(status.errors)")
+    let coordinator = try tool("coordinator", "--state", "s", "--keys", "none.key_secret", "--authorized", "nobody")
+    #expect(coordinator.errors.contains("--keys") && coordinator.errors.contains("--authorized"), "\(coordinator.errors)")
+  }
+
   @Test("daemons start with what a file and the environment say")
   func daemons() throws {
     #expect(try tool("sample", "--shape", "tiny", "--output", "pair").status == 0)
