@@ -44,17 +44,29 @@ public struct Configuration: Equatable, Sendable {
   /// What is not typed, as one would type it.
   public var words: [String] { settings.filter { $0.source != .commandLine }.flatMap(\.words) }
 
-  /// Those that are not typed and that the parser's message is about.
-  public func settings(blamedBy message: String) -> [Setting] {
+  /// Those that the parser's message is about.
+  ///
+  /// - Parameter typed: whether they may be typed.
+  public func settings(blamedBy message: String, typed: Bool = false) -> [Setting] {
     // What is unknown there is typed, and the option that it is like is not at fault.
     if message.hasPrefix("Unknown option") { return [] }
-    let words = Set(message.split { !($0.isLetter || $0.isNumber || $0 == "-") })
-    return settings.filter { $0.source != .commandLine && words.contains("--\($0.option.name)") }
+    return settings.filter { (typed || $0.source != .commandLine) && $0.option.isNamed(in: message) }
   }
 
-  /// As if nobody had said these.
-  public mutating func remove(_ removed: [Setting]) {
+  /// As if nobody had said these, typed or elsewhere.
+  ///
+  /// - Parameter typed: the words after the command.
+  public mutating func remove(_ removed: [Setting], typed: inout [String]) {
     settings.removeAll(where: removed.contains)
+    var kept: [String] = []
+    var index = 0
+    while index < typed.count, typed[index] != "--" {
+      let word = typed[index]
+      let option = removed.lazy.map(\.option).first { word == "--\($0.name)" || word.hasPrefix("--\($0.name)=") }
+      if option == nil { kept.append(word) }
+      index += option.map { word.contains("=") || $0.kind == .flag ? 1 : 2 } ?? 1
+    }
+    typed = kept + typed.dropFirst(index)
   }
 
   private static func values(of option: SettableOption, in typed: [String]) -> [String]? {

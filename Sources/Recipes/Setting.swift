@@ -15,6 +15,11 @@ public struct SettableOption: Equatable, Sendable {
     self.kind = kind
   }
 
+  /// Whether a message of the parser names it.
+  public func isNamed(in message: String) -> Bool {
+    message.split { !($0.isLetter || $0.isNumber || $0 == "-") }.contains("--\(name)")
+  }
+
   /// `EXPOMERGE_LISTEN_DATA` of `listen-data`.
   public var variable: String { Configuration.prefix + name.uppercased().replacing("-", with: "_") }
 }

@@ -22,10 +22,6 @@ enum DaemonArguments {
     arguments.first.map(commands.contains) == true && !asksForHelp(arguments)
   }
 
-  static func expand(_ arguments: [String], _ configuration: Configuration) -> [String] {
-    arguments.prefix(1) + configuration.words + arguments.dropFirst()
-  }
-
   /// What a daemon's command line, environment and file say together.
   static func configuration(_ arguments: [String]) throws(Failure) -> Configuration {
     let (command, typed) = (arguments[0], Array(arguments.dropFirst()))

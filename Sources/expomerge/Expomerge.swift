@@ -68,28 +68,53 @@ extension Expomerge {
       var command = try parseAsRoot(arguments)
       return try command.run()
     }
-    var (configuration, problems) = (Configuration.nothing, [Problem]())
+    var configuration = Configuration.nothing
     try Console.forDaemons.reporting { () throws(Failure) in configuration = try DaemonArguments.configuration(arguments) }
-    if !arguments.contains("--check-config") {
+    let isCheck = arguments.contains("--check-config")
+    if !isCheck {
       for warning in configuration.warnings { Console.writeError("warning: \(warning)") }
     }
-    var command: (any ParsableCommand)?
-    while command == nil {
-      do {
-        command = try parseAsRoot(DaemonArguments.expand(arguments, configuration))
-      } catch {
-        let message = message(for: error)
-        let blamed = configuration.settings(blamedBy: message)
-        // The parser tells one at a time; without it there may be another.
-        guard !blamed.isEmpty else { if problems.isEmpty { throw error } else { break } }
-        problems += blamed.map { $0.problem(message, help: DaemonArguments.help($0.option.name, of: arguments[0])) }
-        configuration.remove(blamed)
-      }
+    var (command, failure) = try parse(arguments, configuration, typedAsWell: isCheck)
+    guard let failure else {
+      try command?.run()
+      return
     }
     try Console.forDaemons.reporting { () throws(Failure) in
-      if !problems.isEmpty { throw Failure(.badRecipe, problems) }
+      guard isCheck, let daemon = command as? any DaemonCommand else { throw failure }
+      try daemon.check(failure)
     }
-    try command?.run()
+  }
+
+  /// The parser tells one wrong option at a time: without it there may be another.
+  ///
+  /// - Parameter typedAsWell: whether to go on after wrong options that are typed.
+  /// - Returns: the command without the wrong options, and what is wrong with these.
+  /// - Throws: what the parser says about anything else.
+  private static func parse(
+    _ arguments: [String], _ configuration: Configuration, typedAsWell: Bool
+  ) throws -> (command: (any ParsableCommand)?, failure: Failure?) {
+    var (configuration, typed) = (configuration, Array(arguments.dropFirst()))
+    var removed: [Setting] = []
+    var failure: Failure?
+    while true {
+      do {
+        return (try parseAsRoot(arguments.prefix(1) + configuration.words + typed), failure)
+      } catch {
+        let message = message(for: error)
+        let blamed = configuration.settings(blamedBy: message, typed: typedAsWell)
+        if blamed.isEmpty && failure == nil { throw error }
+        // What goes with an option that was removed is missed for that alone.
+        if !removed.contains(where: { $0.option.isNamed(in: message) }) {
+          var problems = blamed.map { $0.problem(message, help: DaemonArguments.help($0.option.name, of: arguments[0])) }
+          if problems.isEmpty { problems = [Problem(.usage, message)] }
+          let category: Failure.Category = blamed.contains { $0.source != .commandLine } ? .badRecipe : .usage
+          failure = Failure(failure?.category ?? category, (failure?.problems ?? []) + problems)
+        }
+        if blamed.isEmpty { return (nil, failure) }
+        configuration.remove(blamed, typed: &typed)
+        removed += blamed
+      }
+    }
   }
 }
 

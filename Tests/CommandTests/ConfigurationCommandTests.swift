@@ -85,6 +85,29 @@ struct ConfigurationCommandTests {
     #expect(missing.errors.contains("none.yaml: cannot open"))
   }
 
+  @Test("options that the parser refuses keep nothing else from being checked")
+  func refusedOptions() throws {
+    let both = ["--root", "none", "--http", "nowhere", "--check-config"]
+    folder.write("threads: 0\nread: gently\n", to: "c.yaml")
+    let keys = ["--keys", "no-1", "--authorized", "no-2", "--insecure"]
+    let coordinator = try tool.run(["coordinator", "--config", "c.yaml", "--listen", "here", "--state", "s"] + keys + both)
+    #expect([64, 78].contains(coordinator.status))
+    for words in [
+      "for '--http", "line 1: --threads must be", "line 2: read is 'gently'; choose one of auto, mmap, pread", "'here' is not an address",
+      "none: there is no such folder",
+    ] { #expect(coordinator.errors.contains(words), "\(words): \(coordinator.errors)") }
+    let worker = try tool.run(["worker", "--coordinator", "tcp://h:1", "--keys", "no-1", "--server-key", "no-2"] + both)
+    #expect(worker.status == 64)
+    for words in ["for '--http", "error: no-1: ", "error: no-2: ", "none: there is no such folder"] {
+      #expect(worker.errors.contains(words), "\(words): \(worker.errors)")
+    }
+    #expect(worker.output.contains("nowhere") && !worker.output.contains("nothing wrong"))
+    #expect(try tool("worker", "--check-config", "--coordinator", "tcp://h:1", "--htp", "x").status == 64)
+    let missing = try tool("coordinator", "--config", "c.yaml")
+    #expect(missing.status == 78)
+    #expect(missing.errors.contains("line 2: read is") && missing.errors.contains("Missing expected argument '--state <dir>'"))
+  }
+
   @Test("a key file that cannot be read is told with where its path is from")
   func origins() throws {
     folder.write("coordinator: tcp://127.0.0.1:1\nkeys: none\n", to: "w.yaml")

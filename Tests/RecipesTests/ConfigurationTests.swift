@@ -98,9 +98,12 @@ struct ConfigurationTests {
       #expect(problems(message, all).isEmpty)
     }
     #expect(problems("The value 'g' is invalid for '--root <dir>'", try settings(file: file)) == ["c.yaml: line 2: root is 'g'; help"])
-    var less = all
-    less.remove(all.settings(blamedBy: "--listen must be another."))
-    #expect(less.words == ["--listen-data=y"])
+    var (less, typed) = (all, ["--root=/a", "--listen", "z"])
+    less.remove(all.settings(blamedBy: "--listen must be another."), typed: &typed)
+    #expect(less.words == ["--listen-data=y"] && typed == ["--root=/a"])
+    typed = ["--insecure", "--root", "/a", "--roots", "--root=/b", "--", "--root"]
+    less.remove(all.settings(blamedBy: "--root must be a path.", typed: true), typed: &typed)
+    #expect(typed == ["--insecure", "--roots", "--", "--root"])
   }
 
   @Test("variables that mean nothing are warned about, with the nearest; those of Kubernetes are not")
