@@ -80,6 +80,8 @@ struct ConfigurationTests {
     #expect(refusal { _ = try file("listen: [a, b]") }?.message == "line 1: listen is not a single value")
     #expect(refusal { _ = try file("listen:") }?.message == "line 1: listen has no value")
     #expect(refusal { _ = try file("insecure: perhaps") }?.message == "line 1: insecure is 'perhaps', not true or false")
+    let several = #expect(throws: Failure.self) { try file("listen:\nlistn-data: b\nroot: /r\ninsecure: perhaps") }
+    #expect(several?.problems.map { $0.message.prefix(8) } == ["line 1: ", "line 2: ", "line 4: "])
     #expect(refusal { _ = try file("- listen") }?.message.contains("is not a map") == true)
     #expect(refusal { _ = try file("root: [{a: b}]") }?.message == "line 1: root is not a single value")
   }
