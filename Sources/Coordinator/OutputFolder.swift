@@ -1,6 +1,7 @@
 import Checkpoint
 public import Diagnostics
 import Digests
+import Figures
 import FileIO
 import Glibc
 import Planning
@@ -287,8 +288,8 @@ public struct OutputFolder: ~Copyable {
         Problem(
           .noSpace,
           left > available
-            ? "\(left) bytes are still to be reserved and \(available) are free: \(left - available) are missing"
-            : "\(left) bytes are still to be reserved, which a quota or the filesystem does not allow",
+            ? "\(Format.bytes(left)) are still to be reserved and \(Format.bytes(available)) are free: \(Format.bytes(left - available)) are missing"
+            : "\(Format.bytes(left)) are still to be reserved, which a quota or the filesystem does not allow",
           file: partial.string, remedy: "free some space or choose another place for the output"))
     }
     if let available = FileSystemKind(at: partial)?.availableBytes, available < left - present { throw noSpace() }

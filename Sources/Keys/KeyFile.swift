@@ -6,6 +6,7 @@ public import SystemPackage
 extension Problem.Code {
   public static let keyUnprotected = Self("key-unprotected")
   public static let keyMissing = Self("key-missing")
+  public static let keyUnsuitable = Self("key-unsuitable")
 }
 
 /// Certificates in files.
@@ -33,6 +34,14 @@ public enum KeyFile {
   public static func secretKey(_ path: FilePath) throws(Failure) -> SecretKey {
     let path = try secretFile(path)
     let file = try File.open(path)
+    // A public file may be for everybody.
+    guard let key = try read(file, path).secretKey else {
+      let isPublic = path.string.hasSuffix(Certificate.publicSuffix)
+      let secret = isPublic ? String(path.string.dropLast(Certificate.publicSuffix.count)) : "NAME"
+      throw Failure(
+        .badRecipe,
+        Problem(.keyMissing, "is the public file", file: path.string, remedy: "use \(secret)\(Certificate.secretSuffix), that was made with it"))
+    }
     let permissions = try file.status().permissions
     guard permissions & 0o077 == 0 else {
       throw Failure(
@@ -40,13 +49,6 @@ public enum KeyFile {
         Problem(
           .keyUnprotected, "is a secret that others than its owner have access to (mode \(String(permissions, radix: 8)))",
           file: path.string, remedy: "chmod 600 \(path.string), and make a new key if somebody may have read it"))
-    }
-    guard let key = try read(file, path).secretKey else {
-      throw Failure(
-        .badRecipe,
-        Problem(
-          .keyMissing, "holds no secret key", file: path.string,
-          remedy: "give the NAME.key_secret that was made with it"))
     }
     return key
   }
@@ -67,10 +69,20 @@ public enum KeyFile {
   }
 
   /// A public key that is given as a file or as 40 characters of Z85. A file goes first: some paths look like a key.
+  ///
+  /// - Throws: `badRecipe` for a secret file, which is nobody else's.
   public static func publicKey(_ text: String) throws(Failure) -> PublicKey {
     let path = FilePath(text)
     if try Directories.live.kind(of: path) == nil, let key = PublicKey(z85: text) { return key }
-    return try read(path).publicKey
+    let certificate = try read(path)
+    guard certificate.secretKey == nil else {
+      let isNamed = text.hasSuffix(Certificate.secretSuffix)
+      let name = isNamed ? String(text.dropLast(Certificate.secretSuffix.count)) : "NAME"
+      throw Failure(
+        .badRecipe,
+        Problem(.keyUnsuitable, "is a secret key", file: text, remedy: "use the public file, \(name)\(Certificate.publicSuffix)"))
+    }
+    return certificate.publicKey
   }
 
   // MARK: making

@@ -9,6 +9,11 @@ public struct Configuration: Equatable, Sendable {
   /// About variables that mean nothing.
   public private(set) var warnings: [Problem] = []
 
+  /// That says nothing.
+  public static let nothing = Configuration()
+
+  private init() {}
+
   /// - Parameters:
   ///   - typed: the words after the command.
   ///   - otherVariables: that mean something elsewhere.
@@ -38,6 +43,31 @@ public struct Configuration: Equatable, Sendable {
 
   /// What is not typed, as one would type it.
   public var words: [String] { settings.filter { $0.source != .commandLine }.flatMap(\.words) }
+
+  /// Those that the parser's message is about.
+  ///
+  /// - Parameter typed: whether they may be typed.
+  public func settings(blamedBy message: String, typed: Bool = false) -> [Setting] {
+    // What is unknown there is typed, and the option that it is like is not at fault.
+    if message.hasPrefix("Unknown option") { return [] }
+    return settings.filter { (typed || $0.source != .commandLine) && $0.option.isNamed(in: message) }
+  }
+
+  /// As if nobody had said these, typed or elsewhere.
+  ///
+  /// - Parameter typed: the words after the command.
+  public mutating func remove(_ removed: [Setting], typed: inout [String]) {
+    settings.removeAll(where: removed.contains)
+    var kept: [String] = []
+    var index = 0
+    while index < typed.count, typed[index] != "--" {
+      let word = typed[index]
+      let option = removed.lazy.map(\.option).first { word == "--\($0.name)" || word.hasPrefix("--\($0.name)=") }
+      if option == nil { kept.append(word) }
+      index += option.map { word.contains("=") || $0.kind == .flag ? 1 : 2 } ?? 1
+    }
+    typed = kept + typed.dropFirst(index)
+  }
 
   private static func values(of option: SettableOption, in typed: [String]) -> [String]? {
     var values: [String] = []

@@ -13,7 +13,7 @@ public struct ConfigurationFile: Equatable, Sendable {
   /// - Parameters:
   ///   - text: YAML.
   ///   - file: its name, for messages.
-  /// - Throws: `badRecipe`, naming the line.
+  /// - Throws: `badRecipe`, naming the line of each problem.
   public init(_ text: String, file: String, options: [SettableOption]) throws(Failure) {
     do throws(Failure) {
       entries = try Self.entries(text, file, options)
@@ -30,21 +30,30 @@ public struct ConfigurationFile: Equatable, Sendable {
 
   private static func entries(_ text: String, _ file: String, _ options: [SettableOption]) throws(Failure) -> [Entry] {
     var entries: [Entry] = []
+    var problems: [Problem] = []
     for (key, value) in try YAMLNode.ifAny(text, file: file)?.entries("the configuration") ?? [] {
-      let name = key.replacing("_", with: "-")
-      guard let option = options.first(where: { $0.name == name }) else {
-        throw value.unknown(key, among: Set(options.map(\.name)))
+      do throws(Failure) {
+        let entry = try entry(key, value, file, options)
+        guard !entries.contains(where: { $0.name == entry.name }) else { throw value.refusal("\(key) is there twice") }
+        entries.append(entry)
+      } catch {
+        problems += error.problems
       }
-      guard !entries.contains(where: { $0.name == name }) else { throw value.refusal("\(key) is there twice") }
-      let values =
-        switch option.kind {
-        case .flag: [try value.truth(key) ? "true" : "false"]
-        case .value: [try word(value, key)]
-        case .list: try value.items.map { (item) throws(Failure) in try word(item, key) }
-        }
-      entries.append(Entry(name: name, values: values, source: .file(file, line: value.line ?? 0)))
     }
+    if !problems.isEmpty { throw Failure(.badRecipe, problems) }
     return entries
+  }
+
+  private static func entry(_ key: String, _ value: YAMLNode, _ file: String, _ options: [SettableOption]) throws(Failure) -> Entry {
+    let name = key.replacing("_", with: "-")
+    guard let option = options.first(where: { $0.name == name }) else { throw value.unknown(key, among: Set(options.map(\.name))) }
+    let values =
+      switch option.kind {
+      case .flag: [try value.truth(key) ? "true" : "false"]
+      case .value: [try word(value, key)]
+      case .list: try value.items.map { (item) throws(Failure) in try word(item, key) }
+      }
+    return Entry(name: name, values: values, source: .file(file, line: value.line ?? 0))
   }
 
   private static func word(_ value: YAMLNode, _ key: String) throws(Failure) -> String {

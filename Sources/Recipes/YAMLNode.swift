@@ -22,9 +22,28 @@ struct YAMLNode {
     }
     do {
       return try Yams.compose(yaml: text).map { YAMLNode($0, file: file) }
+    } catch let error as YamlError {
+      throw failure(error, file)
     } catch {
-      throw Self.failure("is not YAML: \(error)", file, nil, remedy: "check the indentation")
+      throw Self.failure("is not YAML: \(error)", file, nil, remedy: nil)
     }
+  }
+
+  private static func failure(_ error: YamlError, _ file: String) -> Failure {
+    let (what, line): (String, Int?)
+    switch error {
+    case .duplicatedKeysInMapping(let keys, let context):
+      // The place is that of the first.
+      return failure("\(keys[0]) is there twice", file, context.mark.line, remedy: "remove one of them")
+    case .scanner(let context, let problem, let mark, _), .parser(let context, let problem, let mark, _),
+      .composer(let context, let problem, let mark, _):
+      (what, line) = (problem + (context.map { " \($0.text)" } ?? ""), mark.line)
+    case .reader(let problem, let offset, _, let text):
+      (what, line) = (problem, offset.map { text.prefix($0).count { $0.isNewline } + 1 })
+    default:
+      (what, line) = ("\(error)", nil)
+    }
+    return failure("is not YAML: \(what)", file, line, remedy: "check the indentation")
   }
 
   private init(_ node: Node, file: String) {

@@ -11,8 +11,10 @@ struct ConfigurationCheck {
   var defaults: [String: String] = [:]
   private var failure: Failure?
 
-  init(_ command: String) {
+  /// - Parameter failure: what is known already.
+  init(_ command: String, _ failure: Failure? = nil) {
     self.command = command
+    self.failure = failure
   }
 
   /// - Parameter body: reads something that the daemon will need.

@@ -22,7 +22,10 @@ struct ConnectKeyOptions: ParsableArguments {
     switch (keys ?? Self.variable("EXPOMERGE_KEYS"), serverKey ?? Self.variable("EXPOMERGE_SERVER_KEY")) {
     case (nil, nil): return nil
     case (let keys?, let serverKey?):
-      return try Credentials(server: KeyFile.publicKey(serverKey), own: KeyFile.secretKey(FilePath(keys)))
+      let (server, own) = try both(
+        { () throws(Failure) in try from("server-key", isTyped: self.serverKey != nil) { () throws(Failure) in try KeyFile.publicKey(serverKey) } },
+        { () throws(Failure) in try from("keys", isTyped: self.keys != nil) { () throws(Failure) in try KeyFile.secretKey(FilePath(keys)) } })
+      return Credentials(server: server, own: own)
     case (nil, _?), (_?, nil):
       throw Failure(
         .usage,

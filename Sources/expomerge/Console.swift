@@ -26,6 +26,11 @@ struct Console: ParsableArguments {
     if !json && !quiet { print(printable(line)) }
   }
 
+  /// A line for people that `--quiet` does not take away.
+  func finding(_ line: String) {
+    if !json { print(printable(line)) }
+  }
+
   func warn(_ warnings: [Problem]) {
     if json {
       for warning in warnings { emit(ProblemMessage("warning", warning)) }

@@ -41,7 +41,7 @@ struct CoordinatorCommand: ParsableCommand {
   @OptionGroup(title: "Configuration") var configuration: ConfigurationOptions
 
   func run() throws {
-    if configuration.checkConfig { return try Console.forDaemons.reporting { () throws(Failure) in try check() } }
+    if configuration.checkConfig { return try Console.forDaemons.reporting { () throws(Failure) in try check(nil) } }
     linux_keep_freed_memory()
     try Console.forDaemons.reporting { () throws(Failure) in
       let control = try Endpoint(listen)

@@ -15,14 +15,11 @@ enum DaemonArguments {
   /// Those that ask about the command, or about its configuration, and are no part of it.
   private static let unsettable: Set = ["help", "version", "config", "check-config"]
 
+  /// Whether a daemon is to be started, or its configuration looked at.
+  ///
   /// - Parameter arguments: without the program's name.
-  static func expand(_ arguments: [String]) throws(Failure) -> [String] {
-    guard let command = arguments.first, commands.contains(command), !asksForHelp(arguments) else { return arguments }
-    let configuration = try configuration(arguments)
-    if !arguments.contains("--check-config") {
-      for warning in configuration.warnings { Console.writeError("warning: \(warning)") }
-    }
-    return [command] + configuration.words + arguments.dropFirst()
+  static func areOfDaemon(_ arguments: [String]) -> Bool {
+    arguments.first.map(commands.contains) == true && !asksForHelp(arguments)
   }
 
   /// What a daemon's command line, environment and file say together.
@@ -46,12 +43,20 @@ enum DaemonArguments {
     }
   }
 
-  /// What besides the command line says options of a daemon, for errors about these.
-  static func sources(_ arguments: [String]) -> [String] {
-    guard let command = arguments.first, commands.contains(command), !asksForHelp(arguments),
-      let settings = try? configuration(arguments).settings
-    else { return [] }
-    return settings.filter { $0.source != .commandLine }.map { "--\($0.option.name) is from \($0.source)" }
+  /// Where the value of a daemon's option is said; nil in other commands.
+  static func origin(of name: String) -> String? {
+    let arguments = Array(CommandLine.arguments.dropFirst())
+    guard areOfDaemon(arguments), let setting = try? configuration(arguments).settings.first(where: { $0.option.name == name })
+    else { return nil }
+    return setting.source == .commandLine ? "--\(name)" : "\(setting.source)"
+  }
+
+  /// What the value of an option should be.
+  static func help(_ name: String, of command: String) -> String? {
+    guard let argument = ToolDescription.command(command)?.arguments?.first(where: { $0.longName == name }) else { return nil }
+    if let all = argument.allValues, !all.isEmpty { return "choose one of \(all.joined(separator: ", "))" }
+    let abstract = argument.abstract.map { $0.hasSuffix(".") ? String($0.dropLast()) : $0 }
+    return abstract.map { "expected is <\(argument.valueName ?? name)>: \($0)" }
   }
 
   private static func asksForHelp(_ arguments: [String]) -> Bool {

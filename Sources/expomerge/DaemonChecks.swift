@@ -1,3 +1,4 @@
+import ArgumentParser
 import Diagnostics
 import Keys
 import SystemPackage
@@ -5,16 +6,24 @@ import Threads
 import Transport
 import Worker
 
-extension CoordinatorCommand {
+protocol DaemonCommand: ParsableCommand {
   /// Of all that a start needs, what can be looked at without one.
-  func check() throws(Failure) {
-    var check = ConfigurationCheck("coordinator")
+  ///
+  /// - Parameter failure: what is known to be wrong with the options already.
+  func check(_ failure: Failure?) throws(Failure)
+}
+
+extension CoordinatorCommand: DaemonCommand {
+  func check(_ failure: Failure?) throws(Failure) {
+    var check = ConfigurationCheck("coordinator", failure)
     check.defaults["threads"] = "\(running.threadCount)"
-    if let control = check.attempt({ () throws(Failure) in try Endpoint(listen) }) {
-      if let data = check.attempt({ () throws(Failure) in try control.dataEndpoint(listenData) }) {
+    let control = check.attempt { () throws(Failure) in try Endpoint(listen) }
+    // All else is looked at as if it listened to itself.
+    if let place = control ?? (try? Endpoint("tcp://127.0.0.1:\(Endpoint.defaultPort)")) {
+      if let data = check.attempt({ () throws(Failure) in try place.dataEndpoint(listenData) }), control != nil {
         check.defaults["listen-data"] = data.description
       }
-      check.attempt { () throws(Failure) in _ = try access.security(listeningAt: control, command: "coordinator") }
+      check.attempt { () throws(Failure) in _ = try access.security(listeningAt: place, command: "coordinator") }
     }
     check.attempt { () throws(Failure) in try ConfigurationCheck.writable(FilePath(state), option: "--state") }
     for root in roots { check.attempt { () throws(Failure) in try Roots.check(FilePath(root)) } }
@@ -23,9 +32,9 @@ extension CoordinatorCommand {
   }
 }
 
-extension WorkerCommand {
-  func check() throws(Failure) {
-    var check = ConfigurationCheck("worker")
+extension WorkerCommand: DaemonCommand {
+  func check(_ failure: Failure?) throws(Failure) {
+    var check = ConfigurationCheck("worker", failure)
     check.defaults["slots"] = "\(ThreadTeam.availableCPUs)"
     check.defaults["name"] = hostName
     check.attempt { () throws(Failure) in _ = try Endpoint(coordinator) }

@@ -58,7 +58,7 @@ struct DoctorCommand: ParsableCommand {
     if let output { examination.examineOutput(FilePath(output), plan) }
     if client.isNamed { examination.examineCoordinator(client, data: data) }
     for finding in examination.findings { console.emit(finding) }
-    for line in examination.lines { console.result(line) }
+    for line in console.quiet ? examination.quietLines : examination.lines { console.finding(line) }
     if examination.exitCode != 0 { throw ReportedFailure(exitCode: examination.exitCode) }
   }
 }

@@ -20,7 +20,12 @@ extension Examination {
         return problem("coordinator", error)
       }
       ok("coordinator", "\(control): answers")
-      warning("key", error.problems[0].message, "right for a worker; commands need the role operator or viewer")
+      let has = error.problems[0].message
+      if has.contains("the role worker only") {
+        ok("key", "\(has): right for a worker; commands need the role operator or viewer")
+      } else {
+        warning("key", has, error.problems[0].remedy ?? "ask who looks after the coordinator")
+      }
       return examineDataPort(of: control, data)
     }
     let version = status.coordinator.version

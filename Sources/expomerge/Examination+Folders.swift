@@ -8,7 +8,7 @@ import SystemPackage
 import Worker
 
 extension Examination {
-  /// A folder whose files are read.
+  /// A folder whose files are read, and in which outputs may be.
   mutating func examineRoot(_ root: FilePath) {
     guard attempt("root", { () throws(Failure) in try Roots.check(root) }) != nil else { return }
     guard access(root.string, R_OK | X_OK) == 0 else {
@@ -20,6 +20,16 @@ extension Examination {
     } else {
       ok("root", "\(root): \(kind.name); --read mmap can be used: a file that shrinks is an error there too, not a crash")
     }
+    guard access(root.string, W_OK) != 0 else { return }
+    let reason = errno
+    warning(
+      "root", "\(root): cannot be written to (\(String(cString: strerror(reason)))): outputs beneath it are streamed",
+      reason == EROFS ? "mount it rw, if outputs are to be there" : "make it writable for \(Self.userName), if outputs are to be there")
+  }
+
+  private static var userName: String {
+    guard let entry = getpwuid(geteuid()), let name = entry.pointee.pw_name else { return "user \(geteuid())" }
+    return String(cString: name)
   }
 
   /// The folder of a coordinator's journal and lock.

@@ -57,11 +57,18 @@ struct Examination {
 
   /// A table, with what to do beneath each finding.
   var lines: [String] {
+    let (warnings, problems) = (findings.count { $0.verdict == .warning }, findings.count { $0.verdict == .problem })
+    return Self.lines(of: findings) + ["", "\(Format.plural(problems, "problem")), \(Format.plural(warnings, "warning"))"]
+  }
+
+  /// Of what is not right; none where all is.
+  var quietLines: [String] { Self.lines(of: findings.filter { $0.verdict != .ok }) }
+
+  private static func lines(of findings: [Finding]) -> [String] {
     let rows = findings.flatMap { finding -> [[String]] in
       let row = [finding.verdict.rawValue, finding.subject, finding.message]
       return [row] + (finding.remedy.map { [["", "", "-> \($0)"]] } ?? [])
     }
-    let (warnings, problems) = (findings.count { $0.verdict == .warning }, findings.count { $0.verdict == .problem })
-    return table(["verdict", "of", "finding"], rows) + ["", "\(Format.plural(problems, "problem")), \(Format.plural(warnings, "warning"))"]
+    return table(["verdict", "of", "finding"], rows)
   }
 }

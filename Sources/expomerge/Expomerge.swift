@@ -3,6 +3,7 @@ import CLinux
 import Coordinator
 import Diagnostics
 import Glibc
+import Recipes
 
 @main
 struct Expomerge: ParsableCommand {
@@ -30,8 +31,7 @@ struct Expomerge: ParsableCommand {
     signal(SIGCHLD, SIG_DFL)
     linux_raise_descriptor_limit()
     do {
-      var command = try parseAsRoot(arguments())
-      try command.run()
+      try run(arguments())
       if fflush(nil) != 0 {
         Console.writeError("error: cannot write the results: \(String(cString: strerror(errno)))")
         Glibc.exit(Failure.Category.inputOutput.rawValue)
@@ -41,9 +41,6 @@ struct Expomerge: ParsableCommand {
     } catch {
       let code = exitCode(for: error)
       let recipe = RecipeArguments.file(in: Array(CommandLine.arguments.dropFirst()))
-      if !code.isSuccess {
-        for source in DaemonArguments.sources(Array(CommandLine.arguments.dropFirst())) { Console.writeError("note: \(source)") }
-      }
       guard !code.isSuccess, CommandLine.arguments.contains("--json") else {
         if let recipe, !code.isSuccess { Console.writeError("note: \(recipe) says some of the options") }
         exit(withError: error)
@@ -63,9 +60,63 @@ extension Expomerge {
     var console = Console()
     console.json = arguments.contains("--json")
     try console.reporting { () throws(Failure) in
-      arguments = try DaemonArguments.expand(RecipeArguments.expand(arguments))
+      arguments = try RecipeArguments.expand(arguments)
     }
     return arguments
+  }
+
+  private static func run(_ arguments: [String]) throws {
+    guard DaemonArguments.areOfDaemon(arguments) else {
+      var command = try parseAsRoot(arguments)
+      return try command.run()
+    }
+    var configuration = Configuration.nothing
+    try Console.forDaemons.reporting { () throws(Failure) in configuration = try DaemonArguments.configuration(arguments) }
+    let isCheck = arguments.contains("--check-config")
+    if !isCheck {
+      for warning in configuration.warnings { Console.writeError("warning: \(warning)") }
+    }
+    var (command, failure) = try parse(arguments, configuration, typedAsWell: isCheck)
+    guard let failure else {
+      try command?.run()
+      return
+    }
+    try Console.forDaemons.reporting { () throws(Failure) in
+      guard isCheck, let daemon = command as? any DaemonCommand else { throw failure }
+      try daemon.check(failure)
+    }
+  }
+
+  /// The parser tells one wrong option at a time: without it there may be another.
+  ///
+  /// - Parameter typedAsWell: whether to go on after wrong options that are typed.
+  /// - Returns: the command without the wrong options, and what is wrong with these.
+  /// - Throws: what the parser says about anything else.
+  private static func parse(
+    _ arguments: [String], _ configuration: Configuration, typedAsWell: Bool
+  ) throws -> (command: (any ParsableCommand)?, failure: Failure?) {
+    var (configuration, typed) = (configuration, Array(arguments.dropFirst()))
+    var removed: [Setting] = []
+    var failure: Failure?
+    while true {
+      do {
+        return (try parseAsRoot(arguments.prefix(1) + configuration.words + typed), failure)
+      } catch {
+        let message = message(for: error)
+        let blamed = configuration.settings(blamedBy: message, typed: typedAsWell)
+        if blamed.isEmpty && failure == nil { throw error }
+        // What goes with an option that was removed is missed for that alone.
+        if !removed.contains(where: { $0.option.isNamed(in: message) }) {
+          var problems = blamed.map { $0.problem(message, help: DaemonArguments.help($0.option.name, of: arguments[0])) }
+          if problems.isEmpty { problems = [Problem(.usage, message)] }
+          let category: Failure.Category = blamed.contains { $0.source != .commandLine } ? .badRecipe : .usage
+          failure = Failure(failure?.category ?? category, (failure?.problems ?? []) + problems)
+        }
+        if blamed.isEmpty { return (nil, failure) }
+        configuration.remove(blamed, typed: &typed)
+        removed += blamed
+      }
+    }
   }
 }
 

@@ -26,7 +26,11 @@ struct ListenKeyOptions: ParsableArguments {
   /// - Throws: `notPermitted` where others than this machine's processes could come in without one.
   func security(listeningAt endpoint: Endpoint, command: String) throws(Failure) -> CoordinatorSecurity? {
     if let keys, let authorized {
-      return try CoordinatorSecurity(key: KeyFile.secretKey(FilePath(keys)), folder: KeyFolder(FilePath(authorized)))
+      let folder = KeyFolder(FilePath(authorized))
+      let (key, _) = try both(
+        { () throws(Failure) in try from("keys") { () throws(Failure) in try KeyFile.secretKey(FilePath(keys)) } },
+        { () throws(Failure) in try from("authorized") { () throws(Failure) in try folder.check() } })
+      return try CoordinatorSecurity(key: key, folder: folder)
     }
     guard endpoint.isLocal || insecure else {
       throw Failure(

@@ -54,7 +54,7 @@ final class SettingsReload: Sendable {
         }
       }
     } catch {
-      logger.error("SIGHUP: the settings stay as they are: \(error)")
+      for problem in error.problems { logger.error("SIGHUP: the settings stay as they are: \(problem)") }
     }
   }
 }

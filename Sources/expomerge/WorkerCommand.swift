@@ -82,7 +82,7 @@ struct WorkerCommand: ParsableCommand {
   }
 
   func run() throws {
-    if configuration.checkConfig { return try Console.forDaemons.reporting { () throws(Failure) in try check() } }
+    if configuration.checkConfig { return try Console.forDaemons.reporting { () throws(Failure) in try check(nil) } }
     linux_keep_freed_memory()
     try Console.forDaemons.reporting { () throws(Failure) in
       let logger = log.logger("worker")

@@ -64,12 +64,64 @@ struct ConfigurationCommandTests {
     #expect(wrong.status == 78)
     #expect(wrong.errors == "error: wrong.yaml: line 3: there is no key 'rooot'; did you mean root?\n")
     let value = try tool.run(["worker", "--coordinator", "tcp://head:1"], environment: ["EXPOMERGE_SLOTS": "many"])
-    #expect(value.status == 64)
-    #expect(value.errors.contains("note: --slots is from $EXPOMERGE_SLOTS"))
+    #expect(value.status == 78)
+    #expect(value.errors.hasPrefix("error: EXPOMERGE_SLOTS is 'many'; expected is <n>: Shards computed at a time"), "\(value.errors)")
+    folder.write("coordinator: tcp://head:1\nname: n\nlimit-rate: fast\nlog-format: plain\n", to: "values.yaml")
+    let values = try tool.run(["worker", "--config", "values.yaml"], environment: ["EXPOMERGE_EXIT_WHEN_IDLE": "0"])
+    #expect(values.status == 78)
+    let lines = values.errors.split(separator: "\n").sorted()
+    #expect(
+      lines == [
+        "error: EXPOMERGE_EXIT_WHEN_IDLE: --exit-when-idle must be from 1 to 31536000",
+        "error: values.yaml: line 3: limit-rate is 'fast'; expected is <size>: Bytes of output a second at most, as in 200MB",
+        "error: values.yaml: line 4: log-format is 'plain'; choose one of text, json",
+      ], "\(values.errors)")
+    let typed = try tool("worker", "--config", "values.yaml", "--limit-rate", "slow", "--log-format", "text")
+    #expect(typed.status == 64)
+    #expect(typed.errors.contains("'slow' is invalid") && !typed.errors.contains("values.yaml"), "\(typed.errors)")
     #expect(try tool.run(["worker", "--help"], environment: ["EXPOMERGE_CONFIG": "none"]).status == 0)
     let missing = try tool.run(["worker"], environment: ["EXPOMERGE_CONFIG": "none.yaml"])
     #expect(missing.status == 66)
     #expect(missing.errors.contains("none.yaml: cannot open"))
+  }
+
+  @Test("options that the parser refuses keep nothing else from being checked")
+  func refusedOptions() throws {
+    let both = ["--root", "none", "--http", "nowhere", "--check-config"]
+    folder.write("threads: 0\nread: gently\n", to: "c.yaml")
+    let keys = ["--keys", "no-1", "--authorized", "no-2", "--insecure"]
+    let coordinator = try tool.run(["coordinator", "--config", "c.yaml", "--listen", "here", "--state", "s"] + keys + both)
+    #expect([64, 78].contains(coordinator.status))
+    for words in [
+      "for '--http", "line 1: --threads must be", "line 2: read is 'gently'; choose one of auto, mmap, pread", "'here' is not an address",
+      "none: there is no such folder",
+    ] { #expect(coordinator.errors.contains(words), "\(words): \(coordinator.errors)") }
+    let worker = try tool.run(["worker", "--coordinator", "tcp://h:1", "--keys", "no-1", "--server-key", "no-2"] + both)
+    #expect(worker.status == 64)
+    for words in ["for '--http", "error: no-1: ", "error: no-2: ", "none: there is no such folder"] {
+      #expect(worker.errors.contains(words), "\(words): \(worker.errors)")
+    }
+    #expect(worker.output.contains("nowhere") && !worker.output.contains("nothing wrong"))
+    #expect(try tool("worker", "--check-config", "--coordinator", "tcp://h:1", "--htp", "x").status == 64)
+    let missing = try tool("coordinator", "--config", "c.yaml")
+    #expect(missing.status == 78)
+    #expect(missing.errors.contains("line 2: read is") && missing.errors.contains("Missing expected argument '--state <dir>'"))
+  }
+
+  @Test("a key file that cannot be read is told with where its path is from")
+  func origins() throws {
+    folder.write("coordinator: tcp://127.0.0.1:1\nkeys: none\n", to: "w.yaml")
+    folder.write("no certificate", to: "bad.key")
+    let worker = try tool.run(["worker", "--config", "w.yaml"], environment: ["EXPOMERGE_SERVER_KEY": "bad.key"])
+    #expect(worker.status == 78)
+    let lines = worker.errors.split(separator: "\n").filter { $0.hasPrefix("error: ") }
+    #expect(lines.count == 2, "\(worker.errors)")
+    #expect(lines.first?.contains("bad.key") == true && lines.first?.contains("$EXPOMERGE_SERVER_KEY") == true)
+    #expect(lines.last?.hasPrefix("error: none: ") == true && lines.last?.contains("w.yaml, line 2") == true)
+    let status = try tool.run(["status", "--server-key", "bad.key"], environment: ["EXPOMERGE_KEYS": "none"])
+    #expect(status.errors.contains("--server-key") && status.errors.contains("$EXPOMERGE_KEYS"), "\(status.errors)")
+    let coordinator = try tool("coordinator", "--state", "s", "--keys", "none.key_secret", "--authorized", "nobody")
+    #expect(coordinator.errors.contains("--keys") && coordinator.errors.contains("--authorized"), "\(coordinator.errors)")
   }
 
   @Test("daemons start with what a file and the environment say")

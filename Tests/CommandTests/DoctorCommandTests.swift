@@ -56,12 +56,30 @@ struct DoctorCommandTests {
     #expect(state.status == 73)
     #expect(state.output.contains("file: is not a folder") && state.output.contains("1 problem,"))
     #expect(verdicts(try tool("doctor", "--json", "--output", "pair"))["output"] == ["warning", "ok"])
+    let quiet = try tool("doctor", "-q", "--root", "none", "--output", "pair")
+    #expect(quiet.status == 66)
+    #expect(quiet.output.contains("none: there is no such folder") && quiet.output.contains("is there already"), "\(quiet.output)")
+    #expect(!quiet.output.contains("  ok ") && !quiet.output.contains("1 problem"), "\(quiet.output)")
     let mount = try tool("doctor", "--json", "--output", "/proc")
     #expect(mount.status == 73 && message("output", mount).contains("mount point"))
     let memory = try tool("doctor", "--json", "--output", "/dev/shm/out", "--state", "/dev/shm/state")
     #expect(verdicts(memory)["output"] == ["warning"] && verdicts(memory)["state"] == ["warning"])
     let models = try tool("doctor", "--json", "--sft", "pair/none", "--aligned", "pair/nothing")
     #expect(models.status == 66 && verdicts(models)["models"] == ["problem", "problem"])
+  }
+
+  @Test("a root that cannot be written to is warned of, with what would help", .enabled(if: Namespace.isPermitted))
+  func unwritable() throws {
+    let mount = folder("mount")
+    let namespace = try Namespace(at: mount, size: "1m")
+    let inside = Tool(folder: folder.path, launcher: namespace.launcher)
+    #expect(verdicts(try inside("doctor", "--json", "--root", mount.string))["root"] == ["ok"])
+    namespace.remount("ro")
+    let found = try inside("doctor", "--json", "--root", mount.string)
+    #expect(found.status == 0 && verdicts(found)["root"] == ["ok", "warning"], "\(found.output)")
+    let warning = found.objects.first { $0["verdict"] as? String == "warning" && $0["subject"] as? String == "root" }
+    #expect((warning?["message"] as? String)?.contains("Read-only file system): outputs beneath it are streamed") == true)
+    #expect((warning?["remedy"] as? String)?.hasPrefix("mount it rw") == true)
   }
 
   @Test("an output that does not fit is told with the bytes that are missing, several alphas counted")
@@ -117,7 +135,7 @@ struct DoctorCommandTests {
       let result = try look(name)
       #expect(result.status == 0, "\(result.output)")
       #expect(message("key", result).contains(words), "\(name): \(result.output)")
-      #expect(verdicts(result)["data port"] == ["ok"])
+      #expect(verdicts(result)["key"] == ["ok"] && verdicts(result)["data port"] == ["ok"])
     }
     let stranger = try look("eve")
     #expect(stranger.status == 77)

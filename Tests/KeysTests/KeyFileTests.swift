@@ -80,9 +80,20 @@ import Testing
 
   @Test("a public file is not taken for a secret one")
   func publicForSecret() throws {
-    let file = try write("node-7").publicFile
-    #expect(chmod(file.string, 0o600) == 0)
-    #expect(refusal { _ = try KeyFile.secretKey(file) }?.code == .keyMissing)
+    let pair = try write("node-7")
+    for mode in [0o600, 0o644] {
+      #expect(chmod(pair.publicFile.string, UInt32(mode)) == 0)
+      let problem = refusal { _ = try KeyFile.secretKey(pair.publicFile) }
+      #expect(problem?.code == .keyMissing && problem?.message == "is the public file")
+      #expect(problem?.remedy?.hasPrefix("use \(pair.secretFile), ") == true)
+    }
+  }
+
+  @Test("a secret file is not taken for a server's public one")
+  func secretForPublic() throws {
+    let pair = try write("head")
+    let problem = refusal { _ = try KeyFile.publicKey(pair.secretFile.string) }
+    #expect(problem?.code == .keyUnsuitable && problem?.remedy == "use the public file, \(pair.publicFile)")
   }
 
   @Test("a server's key is given as a file or as text")

@@ -184,7 +184,8 @@ struct MergeJobTests {
     let failure = #expect(throws: Failure.self) { try job.run() }
     #expect(failure?.category == .cannotCreate)
     #expect(failure?.problems.first?.code == .noSpace)
-    #expect(failure?.problems.first?.message.contains("are still to be reserved") == true)
+    let message = failure?.problems.first?.message ?? ""
+    #expect(message.hasPrefix("1.00 MB are still to be reserved"), "\(message)")
     #expect(TemporaryFolder.names(in: workshop.folder.path) == ["aligned", "sft"])
   }
 

@@ -75,12 +75,37 @@ struct ConfigurationTests {
     let unknown = refusal { _ = try file("listen: a\nlistn-data: b") }
     #expect(unknown?.description == "c.yaml: line 2: there is no key 'listn-data'; did you mean listen-data?")
     #expect(refusal { _ = try file("listen-data: a\nlisten_data: b") }?.message == "line 2: listen_data is there twice")
-    #expect(refusal { _ = try file("listen: a\nlisten: b") }?.message.contains("not YAML") == true)
+    let twice = refusal { _ = try file("insecure: true\nlisten: a\nlisten: b") }
+    #expect(twice?.description == "c.yaml: line 2: listen is there twice; remove one of them")
     #expect(refusal { _ = try file("listen: [a, b]") }?.message == "line 1: listen is not a single value")
     #expect(refusal { _ = try file("listen:") }?.message == "line 1: listen has no value")
     #expect(refusal { _ = try file("insecure: perhaps") }?.message == "line 1: insecure is 'perhaps', not true or false")
+    let several = #expect(throws: Failure.self) { try file("listen:\nlistn-data: b\nroot: /r\ninsecure: perhaps") }
+    #expect(several?.problems.map { $0.message.prefix(8) } == ["line 1: ", "line 2: ", "line 4: "])
     #expect(refusal { _ = try file("- listen") }?.message.contains("is not a map") == true)
     #expect(refusal { _ = try file("root: [{a: b}]") }?.message == "line 1: root is not a single value")
+  }
+
+  @Test("of a parser's message, the options that are not typed are at fault where it names them")
+  func blame() throws {
+    let file = "listen: x\nroot: [/f, g]\n"
+    let all = try settings(["--root=/a"], ["EXPOMERGE_LISTEN_DATA": "y"], file: file)
+    func problems(_ message: String, _ configuration: Configuration) -> [String] {
+      configuration.settings(blamedBy: message).map { $0.problem(message, help: "help").description }
+    }
+    #expect(problems("The value 'x' is invalid for '--listen <address>'", all) == ["c.yaml: line 1: listen is 'x'; help"])
+    #expect(problems("The value 'y' is invalid for '--listen-data <address>'", all) == ["EXPOMERGE_LISTEN_DATA is 'y'; help"])
+    #expect(problems("--listen and --listen-data differ.", all).map { $0.hasSuffix(": --listen and --listen-data differ") } == [true, true])
+    for message in ["--root must be a path.", "Unknown option '--listne'. Did you mean '--listen'?", "Missing expected argument '--state <dir>'"] {
+      #expect(problems(message, all).isEmpty)
+    }
+    #expect(problems("The value 'g' is invalid for '--root <dir>'", try settings(file: file)) == ["c.yaml: line 2: root is 'g'; help"])
+    var (less, typed) = (all, ["--root=/a", "--listen", "z"])
+    less.remove(all.settings(blamedBy: "--listen must be another."), typed: &typed)
+    #expect(less.words == ["--listen-data=y"] && typed == ["--root=/a"])
+    typed = ["--insecure", "--root", "/a", "--roots", "--root=/b", "--", "--root"]
+    less.remove(all.settings(blamedBy: "--root must be a path.", typed: true), typed: &typed)
+    #expect(typed == ["--insecure", "--roots", "--", "--root"])
   }
 
   @Test("variables that mean nothing are warned about, with the nearest; those of Kubernetes are not")

@@ -71,6 +71,19 @@ struct RecipeFileTests {
     }
   }
 
+  @Test("what is not YAML is told in one line, with its number")
+  func notYAML() {
+    for (text, message) in [
+      ("sft: a\nalpha: [1\n", "line 3: is not YAML: did not find expected ',' or ']' while parsing a flow sequence"),
+      ("sft: a\n b: c\n", "line 2: is not YAML: mapping values are not allowed in this context"),
+      ("sft: a\n\nalpha: *x\n", "line 3: is not YAML: found undefined alias"),
+      ("sft: a\nalpha: \u{1}\n", "line 2: is not YAML: control characters are not allowed"),
+      ("rules:\n  - alpha: 1\n    alpha: 2\n", "line 2: alpha is there twice"),
+    ] {
+      #expect(refusal(text)?.message == message)
+    }
+  }
+
   @Test("aliases that would make a file huge are not followed")
   func aliases() {
     var text = "a0: &a0 [x]\n"
