@@ -87,7 +87,14 @@ public struct Configuration: Equatable, Sendable {
   private static func values(of option: SettableOption, _ text: String) throws(Failure) -> [String] {
     switch option.kind {
     case .value: return [text]
-    case .list: return text.split(separator: text.contains("\n") ? "\n" : ":").map(String.init)
+    case .list:
+      let items = text.split(separator: text.contains("\n") ? "\n" : ":").map(String.init)
+      guard !items.isEmpty else {
+        throw Failure(
+          .badRecipe,
+          Problem(.configurationInvalid, "\(option.variable) is '\(text)', a list of nothing", remedy: "write what it is, or unset it"))
+      }
+      return items
     case .flag:
       switch text.lowercased() {
       case "true", "yes", "on", "1": return ["true"]

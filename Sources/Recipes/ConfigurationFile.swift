@@ -53,6 +53,8 @@ public struct ConfigurationFile: Equatable, Sendable {
       case .value: [try word(value, key)]
       case .list: try value.items.map { (item) throws(Failure) in try word(item, key) }
       }
+    // None might mean all: without a root a coordinator is confined to nothing.
+    guard !values.isEmpty else { throw value.refusal("\(key) has no value", remedy: "remove it, or write what it is") }
     return Entry(name: name, values: values, source: .file(file, line: value.line ?? 0))
   }
 

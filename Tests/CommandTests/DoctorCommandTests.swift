@@ -140,6 +140,10 @@ struct DoctorCommandTests {
     let stranger = try look("eve")
     #expect(stranger.status == 77)
     #expect(message("coordinator", stranger).contains("does not let you in"))
+    // A key file of one's own that is open to others says nothing of the coordinator.
+    try #require(chmod(folder("keys/ann.key_secret").string, 0o644) == 0)
+    let open = try look("ann")
+    #expect(open.status == 77 && verdicts(open)["key"] == ["problem"] && verdicts(open)["coordinator"] == nil, "\(open.output)")
     #expect(cluster.coordinator.terminate() == 0)
   }
 }

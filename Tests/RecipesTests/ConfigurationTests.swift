@@ -53,7 +53,10 @@ struct ConfigurationTests {
     #expect(try settings([], ["EXPOMERGE_ROOT": "/a:/b"], file: file).words == ["--root=/a", "--root=/b"])
     #expect(try settings([], ["EXPOMERGE_ROOT": "/a:b\n/c\n"], file: file).words == ["--root=/a:b", "--root=/c"])
     #expect(try settings(file: "root: /one").words == ["--root=/one"])
-    #expect(try settings(file: "root: []").settings.map(\.values) == [[]])
+    #expect(refusal { _ = try settings(file: "root: []") }?.message == "line 1: root has no value")
+    for nothing in [":", "::", "\n"] {
+      #expect(refusal { _ = try settings([], ["EXPOMERGE_ROOT": nothing], file: file) }?.message.contains("a list of nothing") == true)
+    }
   }
 
   @Test("flags can be taken back; an empty variable says nothing")
