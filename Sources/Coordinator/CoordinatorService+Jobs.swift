@@ -360,9 +360,9 @@ extension CoordinatorService {
       if state == .failed {
         // Who has submitted what cannot even begin is told so, and can do it without end.
         if job.hasBegun {
-          remember(.error, id, "failed", "job \(id) failed: \(failure)")
+          remember(.error, id, "failed", "job \(id) failed: \(failure.summary)")
         } else {
-          remember(.error, id, "failed", "job \(id) failed: \(failure)", within: &stillbirths)
+          remember(.error, id, "failed", "job \(id) failed: \(failure.summary)", within: &stillbirths)
         }
       } else {
         remember(.info, id, "cancelled", "job \(id) was cancelled")

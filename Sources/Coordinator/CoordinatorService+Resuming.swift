@@ -118,7 +118,7 @@ extension CoordinatorService {
   func wait(_ id: JobID, _ failure: Failure) {
     if jobs[id]?.failure != failure {
       let seconds = configuration.retryMilliseconds / 1000
-      remember(.warning, id, "waiting", "job \(id) waits: \(failure); it is tried again every \(seconds) s")
+      remember(.warning, id, "waiting", "job \(id) waits: \(failure.summary); it is tried again every \(seconds) s")
     }
     jobs[id]?.failure = failure
     jobs[id]?.retryAt = Self.now.adding(milliseconds: configuration.retryMilliseconds)

@@ -33,4 +33,10 @@ public struct Failure: Error, Sendable, Equatable {
 
 extension Failure: CustomStringConvertible {
   public var description: String { problems.map(\.description).joined(separator: "\n") }
+
+  /// The first problem, and how many more there are: for one line of a log.
+  public var summary: String {
+    guard problems.count > 1 else { return description }
+    return "\(problems[0]) (and \(problems.count - 1) more \(problems.count == 2 ? "problem" : "problems"))"
+  }
 }
