@@ -50,6 +50,7 @@ struct JobWatch {
     Signals.take(cancelling: cancellation)
     let start = ProgressDisplay.now()
     var lastSeen = start
+    var isMissed = false
     while true {
       if cancellation.isCancelled {
         display.finish()
@@ -63,6 +64,7 @@ struct JobWatch {
       do throws(Failure) {
         let status = try client.status(of: job)
         lastSeen = ProgressDisplay.now()
+        isMissed = false
         guard let current = status.jobs.first else { throw lost }
         if current.state.isOver { over = current } else { display.show(.init(current)) }
       } catch {
@@ -74,6 +76,15 @@ struct JobWatch {
           display.finish()
           throw error
         }
+        if !isMissed {
+          display.finish()
+          console.warn([
+            Problem(
+              .coordinatorAway, "the coordinator does not answer; it is waited for, \(Int(Self.patience)) s at most",
+              remedy: "start it with the --state it had, and the job goes on")
+          ])
+        }
+        isMissed = true
       }
       if let over {
         display.finish()
@@ -129,6 +140,7 @@ struct JobWatch {
 
 extension Problem.Code {
   static let jobLost = Self("job-lost")
+  static let coordinatorAway = Self("coordinator-away")
 }
 
 extension Progress.Snapshot {
