@@ -52,9 +52,6 @@ struct Tool {
     fileprivate let output: FilePath
     fileprivate let errors: FilePath
 
-    /// What it has said so far.
-    var errorsSoFar: String { (try? String(contentsOfFile: errors.string, encoding: .utf8)) ?? "" }
-
     /// Waits until it has ended; to be called once.
     func result() -> Result {
       let end = process.wait()
