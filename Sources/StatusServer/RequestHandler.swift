@@ -9,6 +9,9 @@ final class RequestHandler: ChannelInboundHandler {
   private let pages: [String: StatusServer.Page]
   private let isLoopback: Bool
   private var head: HTTPRequestHead?
+  /// A request that is complete, and is answered when the client has read enough of the answers before: what is written and not
+  /// read would pile up. Until then no other comes, as there is one at a time.
+  private var held: HTTPRequestHead?
   /// Bytes that came behind the head.
   private var bodyBytes = 0
 
@@ -29,8 +32,13 @@ final class RequestHandler: ChannelInboundHandler {
       if bodyBytes > Self.bodyLimit { context.close(promise: nil) }
     case .end:
       guard let head = head.take() else { return }
-      answer(head, context)
+      if context.channel.isWritable { answer(head, context) } else { held = head }
     }
+  }
+
+  func channelWritabilityChanged(context: ChannelHandlerContext) {
+    if context.channel.isWritable, let head = held.take() { answer(head, context) }
+    context.fireChannelWritabilityChanged()
   }
 
   func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {

@@ -15,25 +15,29 @@ public final class StatusServer: Sendable {
 
   /// Connections at a time; more are hung up on.
   private static let connectionLimit = 64
-  /// Without a request, or without its answer being read.
-  private static let patience = TimeAmount.seconds(15)
+  /// Bytes read at a time: requests that come before their turn are kept, at some multiple of their size.
+  private static let readSize = 4096
 
   /// Begins to answer.
   ///
-  /// - Parameter pages: by path.
+  /// - Parameters:
+  ///   - pages: by path.
+  ///   - patience: how long nothing may come and no answer be read.
   /// - Throws: `unavailable` where the address is taken or not of this machine.
-  public init(_ address: Address, pages: [String: Page]) throws(Failure) {
+  public init(_ address: Address, pages: [String: Page], patience: Duration = .seconds(15)) throws(Failure) {
     let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
     let connections = ConnectionCount(limit: Self.connectionLimit)
     let isLoopback = address.isLoopback
     let bootstrap = ServerBootstrap(group: group)
       .serverChannelOption(.backlog, value: 64)
       .serverChannelOption(.socketOption(.so_reuseaddr), value: 1)
+      .childChannelOption(.recvAllocator, value: FixedSizeRecvByteBufferAllocator(capacity: Self.readSize))
+      .childChannelOption(.maxMessagesPerRead, value: 1)
       .childChannelInitializer { channel in
         channel.eventLoop.makeCompletedFuture {
           let pipeline = channel.pipeline.syncOperations
           try pipeline.addHandler(ConnectionLimiter(connections))
-          try pipeline.addHandler(IdleStateHandler(allTimeout: Self.patience))
+          try pipeline.addHandler(IdleStateHandler(allTimeout: TimeAmount(patience)))
           try pipeline.configureHTTPServerPipeline(withPipeliningAssistance: true, withErrorHandling: true)
           try pipeline.addHandler(RequestHandler(pages: pages, isLoopback: isLoopback))
         }

@@ -1,0 +1,74 @@
+import Dispatch
+import Glibc
+import Testing
+
+@testable import StatusServer
+
+@Suite("Status server", .timeLimit(.minutes(5))) struct StatusServerTests {
+  /// A connection for which the client's system keeps little.
+  func connection(to server: StatusServer) throws -> Int32 {
+    let descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
+    var size: Int32 = 1 << 14
+    for option in [SO_RCVBUF, SO_SNDBUF] { setsockopt(descriptor, SOL_SOCKET, option, &size, socklen_t(MemoryLayout<Int32>.size)) }
+    var place = sockaddr_in()
+    place.sin_family = sa_family_t(AF_INET)
+    place.sin_port = server.address.port.bigEndian
+    place.sin_addr.s_addr = UInt32(0x7F00_0001).bigEndian
+    let status = withUnsafePointer(to: &place) {
+      $0.withMemoryRebound(to: sockaddr.self, capacity: 1) { connect(descriptor, $0, socklen_t(MemoryLayout<sockaddr_in>.size)) }
+    }
+    try #require(status == 0)
+    return descriptor
+  }
+
+  func server(_ pages: [String: StatusServer.Page], patience: Duration) throws -> StatusServer {
+    try StatusServer(try #require(StatusServer.Address("127.0.0.1:0")), pages: pages, patience: patience)
+  }
+
+  /// Sends until all of it went, or nobody takes it.
+  func sendAll(_ text: String, _ descriptor: Int32) -> Int {
+    let bytes = Array(text.utf8)
+    var sent = 0
+    while sent < bytes.count {
+      let count = bytes[sent...].withUnsafeBytes { send(descriptor, $0.baseAddress, $0.count, Int32(MSG_NOSIGNAL)) }
+      guard count > 0 else { break }
+      sent += count
+    }
+    return sent
+  }
+
+  @Test("of a client that asks again and again and reads nothing no more is taken, and it is hung up on")
+  func pipelining() throws {
+    let server = try server([:], patience: .seconds(1))
+    defer { server.stop() }
+    let descriptor = try connection(to: server)
+    defer { close(descriptor) }
+    let requests = String(repeating: "GET /none HTTP/1.1\r\n\r\n", count: 500_000)
+    // The systems keep some of it.
+    #expect(sendAll(requests, descriptor) < requests.utf8.count)
+  }
+
+  @Test("requests that come before their turn are answered in order", arguments: ["/", "/none"])
+  func order(path: String) async throws {
+    let server = try server(["/": { .init(text: "page\n") }], patience: .seconds(600))
+    defer { server.stop() }
+    let descriptor = try connection(to: server)
+    defer { close(descriptor) }
+    // The last one's answer ends the connection.
+    let requests = (0..<999).map { "\($0 % 2 == 0 ? "GET" : "HEAD") \(path) HTTP/1.1\r\n\r\n" } + ["GET \(path) HTTP/1.0\r\n\r\n"]
+    #expect(sendAll(requests.joined(), descriptor) == requests.joined().utf8.count)
+    // Pages are made by the threads that tests run on.
+    let text = await withCheckedContinuation { continuation in
+      DispatchQueue.global().async {
+        var answers: [UInt8] = []
+        var buffer = [UInt8](repeating: 0, count: 1 << 16)
+        while case let count = recv(descriptor, &buffer, buffer.count, 0), count > 0 { answers += buffer[..<count] }
+        continuation.resume(returning: String(decoding: answers, as: UTF8.self))
+      }
+    }
+    let answers = text.split(separator: "HTTP/1.1 ")
+    #expect(answers.count == 1000)
+    let body = path == "/" ? "page\n" : "there is no such page\n"
+    for (number, answer) in answers.enumerated() { #expect(answer.hasSuffix(body) == (number % 2 == 0 || number == 999)) }
+  }
+}
