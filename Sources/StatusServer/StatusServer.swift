@@ -12,9 +12,10 @@ public final class StatusServer: Sendable {
   public let address: Address
   private let group: MultiThreadedEventLoopGroup
   private let channel: any Channel
+  private let sweep: RepeatedTask
 
-  /// Connections at a time; more are hung up on.
-  private static let connectionLimit = 64
+  /// Connections at a time; for more the one that has been idle for the longest is hung up on.
+  static let connectionLimit = 64
   /// Bytes read at a time: requests that come before their turn are kept, at some multiple of their size.
   private static let readSize = 4096
 
@@ -22,11 +23,11 @@ public final class StatusServer: Sendable {
   ///
   /// - Parameters:
   ///   - pages: by path.
-  ///   - patience: how long nothing may come and no answer be read.
+  ///   - patience: how long a client may take to send a request, all of it, and as long again to read the answer.
   /// - Throws: `unavailable` where the address is taken or not of this machine.
   public init(_ address: Address, pages: [String: Page], patience: Duration = .seconds(15)) throws(Failure) {
     let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
-    let connections = ConnectionCount(limit: Self.connectionLimit)
+    let connections = Connections(limit: Self.connectionLimit, patience: patience)
     let isLoopback = address.isLoopback
     let bootstrap = ServerBootstrap(group: group)
       .serverChannelOption(.backlog, value: 64)
@@ -36,10 +37,8 @@ public final class StatusServer: Sendable {
       .childChannelInitializer { channel in
         channel.eventLoop.makeCompletedFuture {
           let pipeline = channel.pipeline.syncOperations
-          try pipeline.addHandler(ConnectionLimiter(connections))
-          try pipeline.addHandler(IdleStateHandler(allTimeout: TimeAmount(patience)))
           try pipeline.configureHTTPServerPipeline(withPipeliningAssistance: true, withErrorHandling: true)
-          try pipeline.addHandler(RequestHandler(pages: pages, isLoopback: isLoopback))
+          try pipeline.addHandler(RequestHandler(pages: pages, isLoopback: isLoopback, connections: connections))
         }
       }
     func bind(_ host: String) throws -> any Channel { try bootstrap.bind(host: host, port: Int(address.port)).wait() }
@@ -58,6 +57,7 @@ public final class StatusServer: Sendable {
           .init("http-address"), "--http \(address) cannot be listened at: \(Self.reason(error))", remedy: "choose another address or port"))
     }
     self.group = group
+    sweep = channel.eventLoop.scheduleRepeatedTask(initialDelay: .seconds(1), delay: .seconds(1)) { _ in connections.closeOverdue() }
     self.address = Address(host: address.host, port: UInt16(channel.localAddress?.port ?? Int(address.port)))
   }
 
@@ -65,6 +65,7 @@ public final class StatusServer: Sendable {
 
   /// Closes everything. It is not waited for.
   public func stop() {
+    sweep.cancel()
     channel.close(promise: nil)
     group.shutdownGracefully { _ in }
   }

@@ -71,4 +71,64 @@ import Testing
     let body = path == "/" ? "page\n" : "there is no such page\n"
     for (number, answer) in answers.enumerated() { #expect(answer.hasSuffix(body) == (number % 2 == 0 || number == 999)) }
   }
+
+  @Test("a client that is slow with its request is hung up on, however often it sends some of it")
+  func slowRequest() throws {
+    let server = try server([:], patience: .seconds(1))
+    defer { server.stop() }
+    let descriptor = try connection(to: server)
+    defer { close(descriptor) }
+    var (sent, part) = (0, "GET /")
+    while sent < 3000, sendAll(part, descriptor) == part.utf8.count {
+      (sent, part) = (sent + 1, "a")
+      usleep(10_000)
+    }
+    #expect(sent < 3000)
+  }
+}
+
+@Suite("Connections of the status server") struct ConnectionTableTests {
+  let start = ContinuousClock.now
+
+  func table(_ count: Int) -> ConnectionTable<Int> {
+    var table = ConnectionTable<Int>(limit: 3, patience: .seconds(15))
+    for id in 0..<count { #expect(table.add(id, at: start + .seconds(id)) == nil) }
+    return table
+  }
+
+  @Test("for one too many the one that has been idle for the longest goes")
+  func idle() {
+    var table = table(3)
+    table.turn(0, isAnswering: true, at: start + .seconds(3))
+    #expect(table.add(3, at: start + .seconds(4)) == 1)
+    table.turn(0, isAnswering: false, at: start + .seconds(5))
+    #expect(table.add(4, at: start + .seconds(6)) == 2)
+    #expect(table.add(5, at: start + .seconds(7)) == 3)
+    #expect(table.add(6, at: start + .seconds(8)) == 0)
+    table.remove(4)
+    #expect(table.add(7, at: start + .seconds(9)) == nil)
+  }
+
+  @Test("where all are being answered the oldest goes")
+  func busy() {
+    var table = table(3)
+    for id in [2, 0, 1] { table.turn(id, isAnswering: true, at: start + .seconds(5 - id)) }
+    #expect(table.add(3, at: start + .seconds(6)) == 2)
+    #expect(table.add(4, at: start + .seconds(7)) == 3, "who owes a request goes first")
+  }
+
+  @Test("a request has so many seconds to come, and an answer as many to go")
+  func overdue() {
+    var table = table(3)
+    #expect(table.overdue(at: start + .seconds(14)) == [])
+    #expect(table.overdue(at: start + .seconds(15)) == [0])
+    table.turn(0, isAnswering: true, at: start + .seconds(10))
+    #expect(Set(table.overdue(at: start + .seconds(17))) == [1, 2])
+    #expect(Set(table.overdue(at: start + .seconds(25))) == [0, 1, 2])
+    table.turn(0, isAnswering: false, at: start + .seconds(25))
+    table.remove(1)
+    #expect(table.overdue(at: start + .seconds(39)) == [2])
+    table.turn(1, isAnswering: true, at: start)
+    #expect(table.overdue(at: start + .seconds(39)) == [2], "who has gone does not come again")
+  }
 }
