@@ -9,6 +9,7 @@ final class RequestHandler: ChannelInboundHandler {
   private let pages: [String: StatusServer.Page]
   private let isLoopback: Bool
   private let connections: Connections
+  private let gate: Gate
   private var head: HTTPRequestHead?
   /// A request that is complete, and is answered when the client has read enough of the answers before: what is written and not
   /// read would pile up. Until then no other comes, as there is one at a time.
@@ -21,10 +22,11 @@ final class RequestHandler: ChannelInboundHandler {
   /// None is wanted, and some clients send one.
   private static let bodyLimit = 64 << 10
 
-  init(pages: [String: StatusServer.Page], isLoopback: Bool, connections: Connections) {
+  init(pages: [String: StatusServer.Page], isLoopback: Bool, connections: Connections, gate: Gate) {
     self.pages = pages
     self.isLoopback = isLoopback
     self.connections = connections
+    self.gate = gate
   }
 
   func channelActive(context: ChannelHandlerContext) {
@@ -72,8 +74,9 @@ final class RequestHandler: ChannelInboundHandler {
     let path = String(head.uri.prefix { $0 != "?" })
     guard let page = pages[path] else { return send(.init(text: "there is no such page\n", status: 404), to: head, context) }
     let bound = NIOLoopBound((handler: self, context: context), eventLoop: context.eventLoop)
-    context.eventLoop.makeFutureWithTask { await page() }.whenSuccess { content in
-      bound.value.handler.send(content, to: head, bound.value.context)
+    Task { [gate] in
+      let content = await page()
+      gate.pass { bound.eventLoop.execute { bound.value.handler.send(content, to: head, bound.value.context) } }
     }
   }
 

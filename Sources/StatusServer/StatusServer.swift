@@ -12,6 +12,7 @@ public final class StatusServer: Sendable {
   public let address: Address
   private let group: MultiThreadedEventLoopGroup
   private let channel: any Channel
+  private let gate: Gate
   private let sweep: RepeatedTask
 
   /// Connections at a time; for more the one that has been idle for the longest is hung up on.
@@ -29,6 +30,7 @@ public final class StatusServer: Sendable {
     let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
     let connections = Connections(limit: Self.connectionLimit, patience: patience)
     let isLoopback = address.isLoopback
+    let gate = Gate()
     let bootstrap = ServerBootstrap(group: group)
       .serverChannelOption(.backlog, value: 64)
       .serverChannelOption(.socketOption(.so_reuseaddr), value: 1)
@@ -38,7 +40,7 @@ public final class StatusServer: Sendable {
         channel.eventLoop.makeCompletedFuture {
           let pipeline = channel.pipeline.syncOperations
           try pipeline.configureHTTPServerPipeline(withPipeliningAssistance: true, withErrorHandling: true)
-          try pipeline.addHandler(RequestHandler(pages: pages, isLoopback: isLoopback, connections: connections))
+          try pipeline.addHandler(RequestHandler(pages: pages, isLoopback: isLoopback, connections: connections, gate: gate))
         }
       }
     func bind(_ host: String) throws -> any Channel { try bootstrap.bind(host: host, port: Int(address.port)).wait() }
@@ -57,17 +59,19 @@ public final class StatusServer: Sendable {
           .init("http-address"), "--http \(address) cannot be listened at: \(Self.reason(error))", remedy: "choose another address or port"))
     }
     self.group = group
+    self.gate = gate
     sweep = channel.eventLoop.scheduleRepeatedTask(initialDelay: .seconds(1), delay: .seconds(1)) { _ in connections.closeOverdue() }
     self.address = Address(host: address.host, port: UInt16(channel.localAddress?.port ?? Int(address.port)))
   }
 
   deinit { stop() }
 
-  /// Closes everything. It is not waited for.
+  /// Closes everything. Answers that are under way are let go of.
   public func stop() {
+    guard gate.close() else { return }
     sweep.cancel()
-    channel.close(promise: nil)
-    group.shutdownGracefully { _ in }
+    // Closes all channels, and waits for that.
+    try? group.syncShutdownGracefully()
   }
 
   private static func reason(_ error: any Error) -> String {

@@ -87,7 +87,10 @@ import Testing
     let lonely = try Daemon(["worker", "--coordinator", "tcp://127.0.0.1:1", "--http", "127.0.0.1:0"], in: folder.path)
     #expect(try ask(lonely, "/healthz").status == 200, "it lives")
     #expect(try ask(lonely, "/readyz").status == 503, "it has nobody to work for")
-    for daemon in [lonely, worker, coordinator] { #expect(daemon.terminate() == 0) }
+    for daemon in [lonely, worker, coordinator] {
+      #expect(daemon.terminate() == 0)
+      #expect(!daemon.text.contains("ERROR"), "\(daemon.text)")
+    }
   }
 
   @Test("it only reads, and not for pages of other sites")

@@ -1,5 +1,6 @@
 import Dispatch
 import Glibc
+import Synchronization
 import Testing
 
 @testable import StatusServer
@@ -84,6 +85,38 @@ import Testing
       usleep(10_000)
     }
     #expect(sent < 3000)
+  }
+
+  @Test("what is stopped twice, or has answers under way, lets go of them")
+  func stopping() async throws {
+    let asked = AsyncStream<Void>.makeStream()
+    let released = AsyncStream<Void>.makeStream()
+    let page: StatusServer.Page = {
+      asked.continuation.yield()
+      for await _ in released.stream { break }
+      return .init(text: "late\n")
+    }
+    let server = try server(["/": page], patience: .seconds(60))
+    let descriptor = try connection(to: server)
+    defer { close(descriptor) }
+    #expect(send(descriptor, "GET / HTTP/1.1\r\n\r\n", 18, Int32(MSG_NOSIGNAL)) == 18)
+    for await _ in asked.stream { break }
+    server.stop()
+    server.stop()
+    var byte: UInt8 = 0
+    #expect(recv(descriptor, &byte, 1, 0) <= 0, "it is over when stop returns")
+    released.continuation.yield()
+  }
+
+  @Test("nothing passes a gate that was closed")
+  func gate() {
+    let gate = Gate()
+    var passed = 0
+    gate.pass { passed += 1 }
+    #expect(gate.close())
+    #expect(!gate.close(), "once")
+    gate.pass { passed += 1 }
+    #expect(passed == 1)
   }
 }
 
