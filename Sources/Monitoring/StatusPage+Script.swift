@@ -31,12 +31,15 @@ extension StatusPage {
     function setText(element, text) { if (element.textContent !== text) element.textContent = text; }
     function setWidth(element, part, all) { element.style.width = (all > 0 ? Math.min(100, 100 * part / all) : 0) + '%'; }
 
-    // Keeps an element for each item, by key, in their order; what is open stays open.
+    // Keeps an element for each item, by key, in their order; what is open stays open. Items of one key are told apart by number.
     function keep(parent, items, key, create, update) {
       const known = new Map([...parent.children].map((child) => [child.dataset.key, child]));
+      const counts = new Map();
       let place = parent.firstElementChild;
       for (const item of items) {
-        const name = String(key(item));
+        const number = counts.get(String(key(item))) || 0;
+        counts.set(String(key(item)), number + 1);
+        const name = number + ' ' + key(item);
         let child = known.get(name);
         known.delete(name);
         if (!child) { child = create(item); child.dataset.key = name; }
@@ -151,7 +154,7 @@ extension StatusPage {
       }, showWorker);
       find('workers').hidden = workers.length === 0;
       find('no-workers').hidden = workers.length > 0;
-      keep(find('events'), view.events, (event) => event.at + event.text, (event) => {
+      keep(find('events'), view.events, (event) => event.at + ' ' + event.level + ' ' + event.text, (event) => {
         const item = make('li');
         const time = make('time', '', new Date(event.at).toLocaleTimeString([], { hour12: false }));
         time.dateTime = new Date(event.at).toISOString();
