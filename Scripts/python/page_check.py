@@ -79,10 +79,13 @@ def check_metrics(text: str) -> set[str]:
 
 
 def check_oddities(page: str) -> None:
-    """What the page makes of a view that a merge seldom has: events that are alike."""
+    """What the page makes of views that a merge seldom has: events that are alike, and a job that was over before the coordinator."""
     view = json.loads(get(page + "api/view"))
     event = {"at": 1_700_000_000_000, "level": "info", "text": "the same"}
     view["events"] = [event, {**event, "at": event["at"] - 1}, event]
+    job = view["status"]["jobs"][0]
+    counts = {key: 0 for key in ("bytes", "bytesDone", "shards", "shardsDone", "seconds")}
+    view["status"]["jobs"] = [{**job, **counts, "files": [], "state": "complete", "phase": ""}]
     files = {f"/{name}": get(page + name).encode() for name in ("", "page.js", "page.css")}
     files["/api/view"] = json.dumps(view).encode()
     looks: list[str] = []
@@ -107,6 +110,8 @@ def check_oddities(page: str) -> None:
             server.shutdown()
     assert looks.count("/api/view") >= 3, looks
     assert dom.count("<li ") == 3, f"{dom.count('<li ')} events are shown of 3, after {looks.count('/api/view')} looks"
+    assert '<span class="state">complete</span>' in dom and "0 of 0" not in dom and "0 B of 0 B" not in dom, dom
+    assert re.search(r'<div class="bar" hidden="">', dom), "a bar of nothing is shown"
 
 
 def main() -> None:

@@ -95,15 +95,23 @@ extension StatusPage {
       const state = job.state === 'running' || !job.phase ? job.state : job.phase;
       const label = head.lastElementChild;
       label.className = 'state';
-      setText(label, state + ', ' + percent(job.bytesDone, job.bytes));
+      // A coordinator does not know how much there was in jobs that were over when it started.
+      const isOver = ['complete', 'failed', 'cancelled'].includes(job.state);
+      const isCounted = job.bytes > 0 || !isOver;
+      setText(label, state + (isCounted ? ', ' + percent(job.bytesDone, job.bytes) : ''));
+      bar.hidden = !isCounted;
       setWidth(bar.firstElementChild, job.bytesDone, job.bytes);
-      let text = bytes(job.bytesDone) + ' of ' + bytes(job.bytes) + ', ' + job.shardsDone + ' of ' + job.shards + ' shards';
+      const texts = [];
+      if (isCounted) texts.push(bytes(job.bytesDone) + ' of ' + bytes(job.bytes), job.shardsDone + ' of ' + job.shards + ' shards');
       if (job.state === 'running') {
-        text += ', ' + rate(job.rate) + (job.etaSeconds !== undefined ? ', ' + span(job.etaSeconds) + ' left' : '');
-      } else if (['complete', 'failed', 'cancelled'].includes(job.state)) {
-        text += ', in ' + span(job.seconds);
+        texts.push(rate(job.rate));
+        if (job.etaSeconds !== undefined) texts.push(span(job.etaSeconds) + ' left');
+      } else if (isOver && (isCounted || job.seconds > 0)) {
+        texts.push('in ' + span(job.seconds));
       }
-      setText(line, text + (job.retries > 0 ? ', ' + job.retries + ' tried again' : ''));
+      if (job.retries > 0) texts.push(job.retries + ' tried again');
+      setText(line, texts.join(', '));
+      line.hidden = texts.length === 0;
       setText(models, 'alpha ' + job.alphas.join(', ') + ', ' + job.aligned + ' from ' + job.sft);
       const problems = job.problems.concat(job.warnings).slice(0, 5);
       problem.hidden = problems.length === 0;
