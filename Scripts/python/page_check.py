@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import http.server
 import json
 import re
 import shutil
 import subprocess
 import tempfile
+import threading
 import time
 import urllib.request
 from collections.abc import Iterator
@@ -53,10 +55,11 @@ def get(url: str) -> str:
         return str(answer.read().decode())
 
 
-def chromium(*arguments: str) -> str:
+def chromium(*arguments: str, seconds: int = 3) -> str:
     # A profile of its own, or it would talk to one that runs.
     with tempfile.TemporaryDirectory() as profile:
-        command = ["chromium", "--headless", "--no-sandbox", "--disable-gpu", f"--user-data-dir={profile}", "--virtual-time-budget=3000"]
+        budget = f"--virtual-time-budget={seconds * 1000}"
+        command = ["chromium", "--headless", "--no-sandbox", "--disable-gpu", f"--user-data-dir={profile}", budget]
         return subprocess.run([*command, *arguments], check=True, capture_output=True, text=True, timeout=120).stdout
 
 
@@ -73,6 +76,42 @@ def check_metrics(text: str) -> set[str]:
         if family.type == "counter":
             assert all(sample.name.endswith("_total") for sample in family.samples), family.name
     return names
+
+
+def check_oddities(page: str) -> None:
+    """What the page makes of views that a merge seldom has: events that are alike, and a job that was over before the coordinator."""
+    view = json.loads(get(page + "api/view"))
+    event = {"at": 1_700_000_000_000, "level": "info", "text": "the same"}
+    view["events"] = [event, {**event, "at": event["at"] - 1}, event]
+    job = view["status"]["jobs"][0]
+    counts = {key: 0 for key in ("bytes", "bytesDone", "shards", "shardsDone", "seconds")}
+    view["status"]["jobs"] = [{**job, **counts, "files": [], "state": "complete", "phase": ""}]
+    files = {f"/{name}": get(page + name).encode() for name in ("", "page.js", "page.css")}
+    files["/api/view"] = json.dumps(view).encode()
+    looks: list[str] = []
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            looks.append(self.path)
+            self.send_response(200)
+            kinds = {"/page.js": "text/javascript", "/page.css": "text/css", "/": "text/html"}
+            self.send_header("Content-Type", kinds.get(self.path, "application/json"))
+            self.end_headers()
+            self.wfile.write(files[self.path])
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever).start()
+        try:
+            dom = chromium("--dump-dom", f"http://127.0.0.1:{server.server_port}/", seconds=11)
+        finally:
+            server.shutdown()
+    assert looks.count("/api/view") >= 3, looks
+    assert dom.count("<li ") == 3, f"{dom.count('<li ')} events are shown of 3, after {looks.count('/api/view')} looks"
+    assert '<span class="state">complete</span>' in dom and "0 of 0" not in dom and "0 B of 0 B" not in dom, dom
+    assert re.search(r'<div class="bar" hidden="">', dom), "a bar of nothing is shown"
 
 
 def main() -> None:
@@ -111,6 +150,7 @@ def watch(binary: Path, work: Path, keep: Path | None) -> None:
         assert "&lt;i&gt;w&lt;/i&gt;" in dom and "<i>w</i>" not in dom, "names are text"
         jobs = json.loads(get(page + "api/jobs"))
         assert [job["state"] for job in jobs] == ["complete"]
+        check_oddities(page)
         names = check_metrics(get(page + "metrics")) | check_metrics(get(own + "metrics"))
         documented = set(re.findall(r"`((?:expomerge|process)_\w+)`", (Path(__file__).parents[2] / "docs/monitoring.md").read_text()))
         shown = {name if f"{name}_total" not in documented else f"{name}_total" for name in names}

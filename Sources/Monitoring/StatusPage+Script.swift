@@ -31,12 +31,15 @@ extension StatusPage {
     function setText(element, text) { if (element.textContent !== text) element.textContent = text; }
     function setWidth(element, part, all) { element.style.width = (all > 0 ? Math.min(100, 100 * part / all) : 0) + '%'; }
 
-    // Keeps an element for each item, by key, in their order; what is open stays open.
+    // Keeps an element for each item, by key, in their order; what is open stays open. Items of one key are told apart by number.
     function keep(parent, items, key, create, update) {
       const known = new Map([...parent.children].map((child) => [child.dataset.key, child]));
+      const counts = new Map();
       let place = parent.firstElementChild;
       for (const item of items) {
-        const name = String(key(item));
+        const number = counts.get(String(key(item))) || 0;
+        counts.set(String(key(item)), number + 1);
+        const name = number + ' ' + key(item);
         let child = known.get(name);
         known.delete(name);
         if (!child) { child = create(item); child.dataset.key = name; }
@@ -92,15 +95,23 @@ extension StatusPage {
       const state = job.state === 'running' || !job.phase ? job.state : job.phase;
       const label = head.lastElementChild;
       label.className = 'state';
-      setText(label, state + ', ' + percent(job.bytesDone, job.bytes));
+      // A coordinator does not know how much there was in jobs that were over when it started.
+      const isOver = ['complete', 'failed', 'cancelled'].includes(job.state);
+      const isCounted = job.bytes > 0 || !isOver;
+      setText(label, state + (isCounted ? ', ' + percent(job.bytesDone, job.bytes) : ''));
+      bar.hidden = !isCounted;
       setWidth(bar.firstElementChild, job.bytesDone, job.bytes);
-      let text = bytes(job.bytesDone) + ' of ' + bytes(job.bytes) + ', ' + job.shardsDone + ' of ' + job.shards + ' shards';
+      const texts = [];
+      if (isCounted) texts.push(bytes(job.bytesDone) + ' of ' + bytes(job.bytes), job.shardsDone + ' of ' + job.shards + ' shards');
       if (job.state === 'running') {
-        text += ', ' + rate(job.rate) + (job.etaSeconds !== undefined ? ', ' + span(job.etaSeconds) + ' left' : '');
-      } else if (['complete', 'failed', 'cancelled'].includes(job.state)) {
-        text += ', in ' + span(job.seconds);
+        texts.push(rate(job.rate));
+        if (job.etaSeconds !== undefined) texts.push(span(job.etaSeconds) + ' left');
+      } else if (isOver && (isCounted || job.seconds > 0)) {
+        texts.push('in ' + span(job.seconds));
       }
-      setText(line, text + (job.retries > 0 ? ', ' + job.retries + ' tried again' : ''));
+      if (job.retries > 0) texts.push(job.retries + ' tried again');
+      setText(line, texts.join(', '));
+      line.hidden = texts.length === 0;
       setText(models, 'alpha ' + job.alphas.join(', ') + ', ' + job.aligned + ' from ' + job.sft);
       const problems = job.problems.concat(job.warnings).slice(0, 5);
       problem.hidden = problems.length === 0;
@@ -151,7 +162,7 @@ extension StatusPage {
       }, showWorker);
       find('workers').hidden = workers.length === 0;
       find('no-workers').hidden = workers.length > 0;
-      keep(find('events'), view.events, (event) => event.at + event.text, (event) => {
+      keep(find('events'), view.events, (event) => event.at + ' ' + event.level + ' ' + event.text, (event) => {
         const item = make('li');
         const time = make('time', '', new Date(event.at).toLocaleTimeString([], { hour12: false }));
         time.dateTime = new Date(event.at).toISOString();

@@ -8,16 +8,35 @@ final class RequestHandler: ChannelInboundHandler {
 
   private let pages: [String: StatusServer.Page]
   private let isLoopback: Bool
+  private let connections: Connections
+  private let gate: Gate
   private var head: HTTPRequestHead?
+  /// A request that is complete, and is answered when the client has read enough of the answers before: what is written and not
+  /// read would pile up. Until then no other comes, as there is one at a time.
+  private var held: HTTPRequestHead?
+  /// Requests that were complete.
+  private var count = 0
   /// Bytes that came behind the head.
   private var bodyBytes = 0
 
   /// None is wanted, and some clients send one.
   private static let bodyLimit = 64 << 10
 
-  init(pages: [String: StatusServer.Page], isLoopback: Bool) {
+  init(pages: [String: StatusServer.Page], isLoopback: Bool, connections: Connections, gate: Gate) {
     self.pages = pages
     self.isLoopback = isLoopback
+    self.connections = connections
+    self.gate = gate
+  }
+
+  func channelActive(context: ChannelHandlerContext) {
+    connections.add(context.channel)
+    context.fireChannelActive()
+  }
+
+  func channelInactive(context: ChannelHandlerContext) {
+    connections.remove(context.channel)
+    context.fireChannelInactive()
   }
 
   func channelRead(context: ChannelHandlerContext, data: NIOAny) {
@@ -29,12 +48,15 @@ final class RequestHandler: ChannelInboundHandler {
       if bodyBytes > Self.bodyLimit { context.close(promise: nil) }
     case .end:
       guard let head = head.take() else { return }
-      answer(head, context)
+      count += 1
+      connections.turn(context.channel, isAnswering: true)
+      if context.channel.isWritable { answer(head, context) } else { held = head }
     }
   }
 
-  func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
-    if event is IdleStateHandler.IdleStateEvent { context.close(promise: nil) } else { context.fireUserInboundEventTriggered(event) }
+  func channelWritabilityChanged(context: ChannelHandlerContext) {
+    if context.channel.isWritable, let head = held.take() { answer(head, context) }
+    context.fireChannelWritabilityChanged()
   }
 
   func errorCaught(context: ChannelHandlerContext, error: any Error) {
@@ -52,8 +74,9 @@ final class RequestHandler: ChannelInboundHandler {
     let path = String(head.uri.prefix { $0 != "?" })
     guard let page = pages[path] else { return send(.init(text: "there is no such page\n", status: 404), to: head, context) }
     let bound = NIOLoopBound((handler: self, context: context), eventLoop: context.eventLoop)
-    context.eventLoop.makeFutureWithTask { await page() }.whenSuccess { content in
-      bound.value.handler.send(content, to: head, bound.value.context)
+    Task { [gate] in
+      let content = await page()
+      gate.pass { bound.eventLoop.execute { bound.value.handler.send(content, to: head, bound.value.context) } }
     }
   }
 
@@ -83,9 +106,12 @@ final class RequestHandler: ChannelInboundHandler {
       context.write(wrapOutboundOut(.body(.byteBuffer(context.channel.allocator.buffer(bytes: content.body)))), promise: nil)
     }
     let isLast = !request.isKeepAlive
-    let bound = NIOLoopBound(context, eventLoop: context.eventLoop)
-    context.writeAndFlush(wrapOutboundOut(.end(nil))).whenComplete { _ in
-      if isLast { bound.value.close(promise: nil) }
+    let bound = NIOLoopBound((handler: self, context: context), eventLoop: context.eventLoop)
+    // The next request may come while this is written.
+    context.writeAndFlush(wrapOutboundOut(.end(nil))).whenComplete { [count] _ in
+      let (handler, context) = bound.value
+      if isLast { return context.close(promise: nil) }
+      if handler.count == count { handler.connections.turn(context.channel, isAnswering: false) }
     }
   }
 }
