@@ -17,13 +17,13 @@ enum ManualText {
     (0, "done"),
     (64, "wrong use of the command line"),
     (65, "bad input data; a digest differs in verify"),
-    (66, "an input, the manifest, a job or a worker is not there"),
+    (66, "an input, the manifest, a job, a worker, a --root, a key file or the file of --config is not there"),
     (69, "no coordinator answers; it rejects this worker; an address is in use; in search, the score command failed for every alpha"),
     (70, "an error of expomerge itself"),
     (73, "the output cannot be created: it exists, is locked, or does not fit on the disk"),
     (74, "reading or writing failed"),
     (75, "stopped by a signal; no output"),
-    (77, "not permitted: a key is missing, not authorized, of another role, or open to others; a file's mode"),
+    (77, "not permitted: no key is given where a coordinator needs one; a key is not authorized, of another role, or open to others; a file's mode"),
     (78, "bad recipe or configuration"),
   ]
 

@@ -201,6 +201,7 @@ import Testing
     try cluster.wait(forWorker: "victim", toHave: "running")
     victim.kill()
     let heir = try cluster.worker("heir", roots: ["/"])
+    #expect(waiting.result().status == 0)
     #expect(contents("out") == contents("expected"))
     #expect(cluster.coordinator.text.contains("worker victim was lost"))
     #expect(heir.terminate() == 0)
