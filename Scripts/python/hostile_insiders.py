@@ -192,10 +192,10 @@ def questions(cluster: Cluster) -> None:
                 wrong = {"aligned": "relative", "priority": -(1 << 63)}
             elif number % 4 == 3:
                 wrong = {"recipe": {**recipe, "alpha": ["nan", "inf", 1e308][number // 4 % 3]}, "command": "x" * 10_000}
-            peer.say({"v": 1, **submit, **wrong, "request": number})
+            peer.say({"v": 1, **submit, **wrong, "output": f"{submit['output']}-{number}", "request": number})
         peer.say({"v": 1, "type": "verify", "request": 5000, "folder": "/", "sample": (1 << 63) - 1, "priority": (1 << 63) - 1})
         peer.settle_unread()
-        wait_until("they are over", lambda: not any(job["output"] == submit["output"] and job["state"] == "preparing" for job in cluster.status()["jobs"]))
+        wait_until("they are over", lambda: not any(job["output"].startswith(submit["output"]) and job["state"] == "preparing" for job in cluster.status()["jobs"]))
 
 
 # Keys without the role

@@ -44,8 +44,8 @@ extension CoordinatorService {
       return reply(.failure(Self.ending("it takes on nothing more", remedy: "submit again when it is back")))
     }
     if let failure = tooBusy() { return reply(.failure(failure)) }
-    let folder = FilePath(submission.output).lexicallyNormalized()
-    if let other = jobs.values.first(where: { !$0.state.isOver && !$0.isVerification && FilePath($0.output).lexicallyNormalized() == folder }) {
+    // By name only: the lock in the folder tells the rest.
+    if let other = jobs.values.first(where: { !$0.state.isOver && !$0.isVerification && $0.output == submission.output }) {
       let problem = Problem(
         .locked, "job \(other.id) writes there already", file: submission.output,
         remedy: "wait for it (expomerge wait \(other.id)), or name another folder")
