@@ -92,10 +92,12 @@ public struct ModelConfig: Sendable, Equatable {
         let isModels = depth == 0 || depth == 1 && inside == "text_config"
         guard isModels, next == UInt8(ascii: "{") else { return try scanner.skipValue() }
         let quantisation = try scanner.readQuantisation()
-        // compressed-tensors once had a name of its own for it.
-        let isOld = key == "compression_config"
-        found.quantisation = found.quantisation ?? (isOld ? Quantisation(method: "compressed-tensors") : quantisation)
-        guard !isOld else { return }
+        // compressed-tensors once had a name of its own for it, which counts whatever else stands there: it cannot be undone.
+        if key == "compression_config" {
+          found.quantisation = Quantisation(method: "compressed-tensors")
+          return
+        }
+        found.quantisation = found.quantisation ?? quantisation
         if isQuantised { throw scanner.fault("\(key) stands twice", at: keyByte) }
         isQuantised = true
         found.quantisationRanges.append(keyByte..<scanner.position)

@@ -266,6 +266,8 @@ struct ModelConfigTests {
       (#"{"quantization_config":{"quant_method":"fp8","weight_block_size":["a",1]}}"#, "fp8", []),
       (#"{"quantization_config":{"quant_method":"gptq","bits":4}}"#, "gptq", nil),
       (#"{"quantization_config":{"load_in_8bit":true}}"#, nil, nil), (#"{"compression_config":{"a":1}}"#, "compressed-tensors", nil),
+      (#"{"quantization_config":{"quant_method":"fp8"},"compression_config":{}}"#, "compressed-tensors", nil),
+      (#"{"compression_config":{},"text_config":{"quantization_config":{"quant_method":"fp8"}}}"#, "compressed-tensors", nil),
     ] as [(String, String?, [Int]?)])
   func quantisation(json: String, method: String?, blockSize: [Int]?) throws {
     #expect(try config(json).quantisation == Quantisation(method: method, blockSize: blockSize))
