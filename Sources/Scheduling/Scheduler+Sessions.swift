@@ -73,11 +73,14 @@ extension Scheduler {
     return count < configuration.keySessionLimit ? nil : "\(count) workers have this key, and no more are taken"
   }
 
-  /// Offers the jobs that the worker has not answered.
+  /// Offers the jobs that the worker has not answered, or has refused for a reason that may pass.
   private mutating func offerJobs(to id: SessionID) {
     guard let session = sessions[id], !session.isDraining, !session.isExpelled else { return }
-    for job in order where session.jobs[job] == nil {
-      if let last = session.offered[job]?.last, now < last.adding(milliseconds: configuration.offerMilliseconds) { continue }
+    for job in order {
+      let answer = session.jobs[job]?.prepared
+      guard answer?.mayBeTakenBack ?? true else { continue }
+      let pause = answer == nil ? configuration.offerMilliseconds : configuration.secondLookMilliseconds
+      if let last = session.offered[job]?.last, now < last.adding(milliseconds: pause) { continue }
       guard let offer = jobs[job]?.offer, jobs[job]?.isStopping == false else { continue }
       sessions[id]?.offered[job] = .init(first: session.offered[job]?.first ?? now, last: now)
       send(.job(offer), to: id)
@@ -94,8 +97,7 @@ extension Scheduler {
       send(.forget(.init(job: prepared.job)), to: id)
       return
     }
-    // A refusal can be taken back.
-    guard session.jobs[prepared.job].map({ $0.prepared.refusal != nil }) ?? true else { return discard("repeated") }
+    guard session.jobs[prepared.job]?.prepared.mayBeTakenBack ?? true else { return discard("repeated") }
     let prepared = prepared.bounded
     let offer = job.offer
     guard prepared.refusal != nil

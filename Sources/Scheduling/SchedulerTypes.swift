@@ -41,6 +41,8 @@ extension Scheduler {
     public var speculationMilliseconds = 2000
     /// Between two offers of a job that was not answered.
     public var offerMilliseconds = 5000
+    /// The same of a job that was refused for a reason that may pass.
+    public var secondLookMilliseconds = 30_000
     /// After a start until a resumed job may be published: workers of an earlier life have stopped by then.
     public var resumeMilliseconds = 6250
     /// Shards that the coordinator reads back itself at a time, where no worker can.

@@ -17,8 +17,6 @@ public struct WorkerSession: Sendable {
     public var backoffMilliseconds = 250...10_000
     /// Until an unacknowledged result is said again.
     public var resendMilliseconds = 2000
-    /// Until a job is looked at again whose data could not be had.
-    public var lookAgainMilliseconds = 30_000
     /// Without a lease, after which the worker ends; nil waits for ever.
     public var idleMilliseconds: Int?
 
@@ -140,10 +138,6 @@ public struct WorkerSession: Sendable {
   public internal(set) var fence = Instant.distantPast
   /// nil while a job is being looked at.
   var jobs: [JobID: WorkerMessage.Prepared?] = [:]
-  /// Jobs that were refused for a reason that may pass, and when they are looked at again.
-  var again: [(offer: CoordinatorMessage.JobOffer, time: Instant)] = []
-  /// Of the jobs that are being looked at.
-  var offers: [JobID: CoordinatorMessage.JobOffer] = [:]
   /// In the order of their grants.
   var tasks: [Task] = []
   /// Abandoned tasks that have not left their slots.
@@ -209,7 +203,6 @@ public struct WorkerSession: Sendable {
         guard now >= tasks[index].reportedAt.adding(milliseconds: configuration.resendMilliseconds) else { continue }
         say(index)
       }
-      while !isDraining, let due = again.firstIndex(where: { now >= $0.time }) { look(again.remove(at: due).offer) }
     default: break
     }
   }
@@ -233,7 +226,7 @@ public struct WorkerSession: Sendable {
     for task in tasks { abandon(task) }
     tasks = []
     for job in jobs.keys.sorted() { commands.append(.forget(job)) }
-    (jobs, offers, again) = ([:], [:], [])
+    jobs = [:]
     commands.append(.disconnect)
     phase = .waiting(until: now)
     if isDraining { return }
@@ -315,36 +308,24 @@ public struct WorkerSession: Sendable {
 
   private mutating func look(at offer: CoordinatorMessage.JobOffer) {
     switch jobs[offer.job] {
-    case .some(.some(let prepared)): send(.prepared(prepared))
+    case .some(.some(let prepared)) where !prepared.mayBeTakenBack: send(.prepared(prepared))
     case .some(.none): break
-    case .none:
+    default:
       guard !isDraining else { return }
-      look(offer)
+      jobs[offer.job] = .some(.none)
+      commands.append(.prepare(offer))
     }
-  }
-
-  private mutating func look(_ offer: CoordinatorMessage.JobOffer) {
-    jobs[offer.job] = .some(.none)
-    offers[offer.job] = offer
-    commands.append(.prepare(offer))
   }
 
   private mutating func answer(_ prepared: WorkerMessage.Prepared) {
-    guard case .some(.none) = jobs[prepared.job], let offer = offers.removeValue(forKey: prepared.job) else {
-      return discard("unasked-answer")
-    }
+    guard case .some(.none) = jobs[prepared.job] else { return discard("unasked-answer") }
     jobs[prepared.job] = .some(prepared)
-    if prepared.refusal?.code == Problem.Code.dataUnreachable.description {
-      again.append((offer, now.adding(milliseconds: configuration.lookAgainMilliseconds)))
-    }
     send(.prepared(prepared))
   }
 
   private mutating func forget(_ job: JobID) {
     for task in tasks where task.key.job == job { abandon(task) }
     tasks.removeAll { $0.key.job == job }
-    again.removeAll { $0.offer.job == job }
-    offers[job] = nil
     if jobs.removeValue(forKey: job) != nil { commands.append(.forget(job)) }
   }
 
@@ -477,6 +458,11 @@ extension WorkerSession.Phase {
     if case .greeting = self { return true }
     return false
   }
+}
+
+extension WorkerMessage.Prepared {
+  /// Whether it is a refusal for a reason that may pass: the job is offered, and looked at, again.
+  var mayBeTakenBack: Bool { refusal?.code == Problem.Code.dataUnreachable.description }
 }
 
 extension Problem.Code {

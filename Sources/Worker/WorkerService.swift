@@ -324,7 +324,7 @@ public actor WorkerService {
       let line: Logger.Message = "\(configuration.coordinator): \(reason); trying again, now in \(retry) ms"
       if isNews { logger.warning(line) } else { logger.debug(line) }
     case .refused(let reason): logger.error("\(configuration.coordinator) does not take this worker: \(reason)")
-    case .draining(let reason, let running): 
+    case .draining(let reason, let running):
       logger.info("draining (\(reason)): \(running == 1 ? "1 shard is" : "\(running) shards are") finished first")
     case .revoked(let attempt): logger.debug("\(attempt) was revoked")
     }

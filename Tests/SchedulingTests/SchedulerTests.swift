@@ -153,20 +153,28 @@ struct SchedulerTests {
     #expect(driver.shards("b") == [0, 1, 2])
   }
 
-  @Test("a refusal can be taken back; what was taken on cannot be refused after that")
+  @Test("a job that was refused as its data could not be had is offered again, however often that is lost; other refusals are final")
   func refusalTakenBack() {
-    let report = ProblemReport(.init(.dataUnreachable, "nothing comes"))
-    var driver = SchedulerDriver()
+    let unreachable = ProblemReport(.init(.dataUnreachable, "nothing comes"))
+    var driver = SchedulerDriver { $0.secondLookMilliseconds = 30_000 }
     driver.add()
-    driver.join("a") { SchedulerDriver.access(to: $0, refusal: report) }
-    #expect(driver.held("a").isEmpty)
-    driver.say(.prepared(SchedulerDriver.access(to: JobID(1), refusal: report)), as: "a")
+    driver.join("a") { SchedulerDriver.access(to: $0, refusal: unreachable) }
+    driver.join("b") { SchedulerDriver.access(to: $0, refusal: ProblemReport(.init(.init("input-differs"), "another model"))) }
+    func offers(_ name: String) -> Int {
+      driver.peers[name]!.received.count { if case .job = $0 { true } else { false } }
+    }
+    driver.pass(milliseconds: 29_000)
+    #expect(offers("a") == 1 && offers("b") == 1)
+    driver.pass(milliseconds: 62_000)
+    #expect((3...4).contains(offers("a")) && offers("b") == 1)
     #expect(driver.held("a").isEmpty && driver.scheduler.discarded.isEmpty)
-    driver.say(.prepared(SchedulerDriver.access(to: JobID(1))), as: "a")
+    driver.peers["a"]?.prepared = { SchedulerDriver.access(to: $0) }
+    driver.pass(milliseconds: 31_000)
     #expect(driver.shards("a") == [0, 1, 2])
-    // Late, or said twice by the network.
-    driver.say(.prepared(SchedulerDriver.access(to: JobID(1), refusal: report)), as: "a")
-    #expect(driver.scheduler.discarded == ["repeated": 1])
+    // Late, or said twice by the network: what was taken on cannot be refused after that, nor can a final refusal be taken back.
+    driver.say(.prepared(SchedulerDriver.access(to: JobID(1), refusal: unreachable)), as: "a")
+    driver.say(.prepared(SchedulerDriver.access(to: JobID(1))), as: "b")
+    #expect(driver.scheduler.discarded == ["repeated": 2] && driver.held("b").isEmpty)
     driver.work()
     #expect(driver.doneJobs == [JobID(1)])
   }

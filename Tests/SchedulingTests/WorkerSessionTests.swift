@@ -55,35 +55,34 @@ struct WorkerSessionTests {
     #expect(driver.handle(.turnedAway("a connection beside")).isEmpty && driver.session.isActive)
   }
 
-  @Test("a job whose data could not be had is looked at again, until it can be or is over; other refusals are final")
+  @Test("a job whose data could not be had is looked at again when it is offered again; other answers are said again")
   func lookingAgain() {
     var driver = WorkerDriver()
     driver.tick()
     driver.welcome()
     let unreachable = WorkerMessage.Prepared(job: JobID(1), refusal: .init(Problem(.dataUnreachable, "nothing comes")))
+    let final = WorkerMessage.Prepared(job: JobID(2), refusal: .init(Problem(.init("plan-differs"), "another version")))
+    for answer in [unreachable, final] {
+      driver.hear(.job(WorkerDriver.offer(answer.job.number)))
+      driver.handle(.prepared(answer))
+    }
+    func looks() -> [Int] { driver.log.compactMap { if case .prepare(let offer) = $0 { offer.job.number } else { nil } } }
+    func said(_ commands: [WorkerSession.Command]) -> [WorkerMessage.Prepared] {
+      commands.compactMap { if case .send(let envelope) = $0, case .prepared(let prepared) = envelope.message { prepared } else { nil } }
+    }
+    #expect(looks() == [1, 2])
+    #expect(said(driver.hear(.job(WorkerDriver.offer(2)))) == [final])
+    #expect(said(driver.hear(.job(WorkerDriver.offer(1)))) == [] && driver.session.isLooking(at: JobID(1)))
+    // While it looks, an offer changes nothing.
     driver.hear(.job(WorkerDriver.offer(1)))
-    driver.hear(.job(WorkerDriver.offer(2)))
-    driver.handle(.prepared(unreachable))
-    driver.handle(.prepared(.init(job: JobID(2), refusal: .init(Problem(.init("plan-differs"), "another version")))))
-    func looks() -> [JobID] { driver.log.compactMap { if case .prepare(let offer) = $0 { offer.job } else { nil } } }
-    #expect(looks() == [1, 2].map(JobID.init))
-    driver.pass(milliseconds: 29_000)
-    #expect(looks() == [1, 2].map(JobID.init))
-    driver.pass(milliseconds: 2000)
-    #expect(looks() == [1, 2, 1].map(JobID.init) && driver.session.isLooking(at: JobID(1)))
-    driver.handle(.prepared(unreachable))
-    driver.pass(milliseconds: 31_000)
-    #expect(looks() == [1, 2, 1, 1].map(JobID.init))
-    let answer = driver.handle(.prepared(WorkerDriver.prepared(1)))
-    #expect(answer.contains { if case .send(let envelope) = $0 { envelope.message == .prepared(WorkerDriver.prepared(1)) } else { false } })
-    driver.pass(milliseconds: 120_000)
-    #expect(looks() == [1, 2, 1, 1].map(JobID.init))
-    // One that is over is not looked at again.
-    driver.hear(.job(WorkerDriver.offer(3)))
-    driver.handle(.prepared(.init(job: JobID(3), refusal: unreachable.refusal)))
-    driver.hear(.forget(.init(job: JobID(3))))
-    driver.pass(milliseconds: 120_000)
-    #expect(looks() == [1, 2, 1, 1, 3].map(JobID.init))
+    #expect(looks() == [1, 2, 1])
+    #expect(said(driver.handle(.prepared(unreachable))) == [unreachable])
+    driver.hear(.job(WorkerDriver.offer(1)))
+    #expect(looks() == [1, 2, 1, 1])
+    let answer = WorkerDriver.prepared(1)
+    #expect(said(driver.handle(.prepared(answer))) == [answer])
+    #expect(said(driver.hear(.job(WorkerDriver.offer(1)))) == [answer])
+    #expect(looks() == [1, 2, 1, 1])
   }
 
   @Test("a worker that may ends when it has had nothing to do for long, coordinator or none", arguments: [true, false])
